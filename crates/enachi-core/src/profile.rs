@@ -1,0 +1,226 @@
+//! A measured profile: all that the scheduler, the simulator and the live runtime need to know about
+//! splitting one network, without the network itself.
+//!
+//! A [`Profile`] holds one [`CutProfile`] per legal cut, ordered from the input (cut 0) to the output
+//! (all local). Each cut has one or more [`Stream`]s: ways of turning the tensor at the cut into a sequence of
+//! chunks (the feature codec, raw maps, JPEG, ...). A stream carries what was measured with it: the
+//! replayable outcome of every image at every checkpoint ([`Samples`]), the mean [`MeasuredCurve`] and the
+//! fitted [`Surrogate`] of ENACHI (14).
+//!
+//! Bits count everything that goes over the air: payload and chunk headers.
+
+use serde::{Deserialize, Serialize};
+
+/// A network, its cuts, and where the numbers come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Provenance: model, data, settings, versions, licence.
+    pub meta: Meta,
+    /// Cuts in graph order. The first has kind [`CutKind::Input`], the last may have [`CutKind::Local`].
+    pub cuts: Vec<CutProfile>,
+    /// Measured images, in the order in which [`Samples`] rows refer to them. Empty for a curve-only profile.
+    #[serde(skip)]
+    pub images: Vec<Image>,
+}
+
+/// One measured image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// File name, without folder.
+    pub name: String,
+    /// True class index.
+    pub label: u16,
+    /// Top-1 class of the whole, uncompressed network.
+    pub top1: u16,
+}
+
+/// Where a profile comes from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Short name, e.g. `resnet50`.
+    pub model_name: String,
+    /// SHA-256 of the ONNX file, hex. Empty for a curve-only profile.
+    pub model_sha256: String,
+    /// SHA-256 of the codec tables that made the streams, hex. Empty if there are none.
+    pub tables_sha256: String,
+    /// Number of classes of the classifier.
+    pub classes: u32,
+    /// Top-1 accuracy of the whole uncompressed network on the measured images, 0..=1.
+    pub top1_uncompressed: f64,
+    /// What the images are and under which terms.
+    pub data_source: String,
+    /// Licence of the weights and what may be done with the figures.
+    pub licence_note: String,
+    /// Version of this software that wrote the profile.
+    pub enachi_version: String,
+    /// Inference engine and version.
+    pub engine: String,
+    /// Full command line.
+    pub command_line: String,
+    /// CPU model and threads per run of the timings.
+    pub machine: String,
+    /// Every codec and profiling setting, as text pairs, sorted by key.
+    pub settings: std::collections::BTreeMap<String, String>,
+    /// File names of the calibration images (disjoint from the measured ones).
+    pub calibration_images: Vec<String>,
+}
+
+/// Position of a cut in the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutKind {
+    /// Cut 0: the input leaves the device; the head is empty.
+    Input,
+    /// An inner tensor leaves the device.
+    Feature,
+    /// Nothing leaves the device; the tail is empty.
+    Local,
+}
+
+/// Everything known about one cut.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CutProfile {
+    /// ONNX tensor name, e.g. `layer2.0`.
+    pub name: String,
+    /// Input, inner feature, or all local.
+    pub kind: CutKind,
+    /// Number of feature maps (channels).
+    pub maps: u32,
+    /// Rows of a map.
+    pub height: u32,
+    /// Columns of a map.
+    pub width: u32,
+    /// MACs on the device, without the codec.
+    pub head_macs: u64,
+    /// MACs on the edge, without the codec.
+    pub tail_macs: u64,
+    /// Measured wall time of the head; `None` in a curve-only profile.
+    pub head_time: Option<Timing>,
+    /// Measured wall time of the tail.
+    pub tail_time: Option<Timing>,
+    /// Ways to send the tensor; the first is the default. Empty for [`CutKind::Local`].
+    pub streams: Vec<Stream>,
+    /// Top-1 at this cut with nothing lost, 0..=1 (the whole network's).
+    pub top1_uncompressed: f64,
+}
+
+/// A measured wall time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Median [s].
+    pub median_s: f64,
+    /// First quartile [s].
+    pub p25_s: f64,
+    /// Third quartile [s].
+    pub p75_s: f64,
+    /// Runs timed.
+    pub runs: u32,
+    /// Threads per run.
+    pub threads: u32,
+}
+
+/// How the levels of a stream relate to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LadderKind {
+    /// Checkpoint `c + 1` extends checkpoint `c`: a prefix is always useful (feature codec, raw maps).
+    Embedded,
+    /// Each level is an encoding of its own, chosen before sending; unless all of its bits arrive the answer is the
+    /// one for nothing sent (JPEG quality ladder).
+    Alternatives,
+}
+
+/// One way to send the tensor at a cut, and what was measured with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stream {
+    /// `klt-dct`, `raw8-energy`, `raw32-energy`, `raw8-random`, `jpeg`, `pixels`, ...
+    pub name: String,
+    /// Prefix or alternatives.
+    pub ladder: LadderKind,
+    /// MACs of the encoder on the device.
+    pub encode_macs: u64,
+    /// MACs of the decoder on the edge.
+    pub decode_macs: u64,
+    /// Measured wall time of the encoder.
+    pub encode_time: Option<Timing>,
+    /// Measured wall time of the decoder.
+    pub decode_time: Option<Timing>,
+    /// Bits of the whole stream (mean over images, or exact where constant). β = bits / total_bits.
+    pub total_bits: f64,
+    /// Chunks in the whole stream.
+    pub total_chunks: u32,
+    /// Chunks delivered at each checkpoint, ascending; the first is 0 (nothing sent). For
+    /// [`LadderKind::Alternatives`], the level index instead. Empty for a curve-only stream.
+    pub checkpoint_chunks: Vec<u32>,
+    /// ENACHI (14) fitted to the measured mean curve (or given, for a curve-only profile).
+    pub surrogate: Option<Surrogate>,
+    /// Mean measured curve with intervals. `None` for a curve-only profile.
+    pub measured: Option<MeasuredCurve>,
+    /// Outcome of every image at every checkpoint. Empty for a curve-only profile.
+    #[serde(skip)]
+    pub samples: Samples,
+}
+
+/// ENACHI (14): Â(β) = a2 − 1/(a0 β − a1) with the floor `floor` (1/classes) left of its domain.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Surrogate {
+    /// Slope parameter a0 > 0.
+    pub a0: f64,
+    /// Shift a1.
+    pub a1: f64,
+    /// Ceiling a2.
+    pub a2: f64,
+    /// Accuracy with nothing sent.
+    pub floor: f64,
+    /// Root-mean-square error of the fit over the checkpoints (0 if given, not fitted).
+    pub rmse: f64,
+    /// Largest absolute error over the checkpoints.
+    pub max_error: f64,
+}
+
+/// Mean accuracy at mean bits, over the measured images. All vectors have one entry per checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredCurve {
+    /// Mean bits, ascending from 0.
+    pub bits: Vec<f64>,
+    /// Mean top-1, 0..=1.
+    pub top1: Vec<f64>,
+    /// 95 % bootstrap interval over images, lower end.
+    pub top1_low: Vec<f64>,
+    /// 95 % bootstrap interval over images, upper end.
+    pub top1_high: Vec<f64>,
+    /// Mean loss against the uncompressed network, paired by image (positive = worse).
+    pub loss: Vec<f64>,
+    /// 95 % bootstrap interval of the paired loss, lower end.
+    pub loss_low: Vec<f64>,
+    /// 95 % bootstrap interval of the paired loss, upper end.
+    pub loss_high: Vec<f64>,
+    /// Indices of the checkpoints on the upper concave envelope, ascending, first 0.
+    pub envelope: Vec<u32>,
+}
+
+/// Replayable outcomes: row-major `images × checkpoints` arrays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Samples {
+    /// Rows: the first `images` entries of [`Profile::images`].
+    pub images: usize,
+    /// Columns.
+    pub checkpoints: usize,
+    /// Cumulative bits over the air at the checkpoint (non-decreasing along a row for embedded ladders).
+    pub bits: Vec<u32>,
+    /// The tail's top-1 class.
+    pub top1: Vec<u16>,
+    /// Whether it is the true class.
+    pub correct: Vec<bool>,
+    /// Entropy of the tail's softmax, ENACHI (5) \[nat\].
+    pub entropy_nats: Vec<f32>,
+}
+
+impl Samples {
+    /// Index of (`image`, `checkpoint`) in the arrays.
+    #[inline]
+    pub fn at(&self, image: usize, checkpoint: usize) -> usize {
+        debug_assert!(image < self.images && checkpoint < self.checkpoints);
+        image * self.checkpoints + checkpoint
+    }
+}

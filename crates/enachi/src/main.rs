@@ -1,0 +1,2 @@
+//! The `enachi` command.
+fn main() {}
