@@ -1,2 +1,47 @@
-//! The `enachi` command.
-fn main() {}
+//! The `enachi` command: profile a network, look at the profile, plan one frame, simulate many.
+
+mod cmd;
+
+use clap::{Parser, Subcommand};
+
+/// Energy-aware split inference over a wireless link: profile, plan, simulate.
+#[derive(Parser)]
+#[command(name = "enachi", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the legal cuts of an ONNX network.
+    Cuts(cmd::cuts::Args),
+    /// Measure a profile of an ONNX network on labelled images.
+    Profile(cmd::profile::Args),
+    /// Print and draw a profile.
+    Show(cmd::show::Args),
+    /// Run devices and an edge server slot by slot.
+    Simulate(cmd::simulate::Args),
+    /// Solve the task-level problem of one frame.
+    Plan(cmd::plan::Args),
+    /// Explain one device-frame of a recorded run.
+    Explain(cmd::explain::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Cuts(args) => cmd::cuts::run(args),
+        Command::Profile(args) => cmd::profile::run(args),
+        Command::Show(args) => cmd::show::run(args),
+        Command::Simulate(args) => cmd::simulate::run(args),
+        Command::Plan(args) => cmd::plan::run(args),
+        Command::Explain(args) => cmd::explain::run(args),
+    };
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
