@@ -1,0 +1,218 @@
+//! The codec against its promises, on features that the tests make up.
+
+use enachi_model::codec::{
+    ChannelTransform, Codec, CodecSettings, EncoderScratch, SpatialTransform, Tables, Trainer,
+    train::PASSES,
+};
+use proptest::prelude::*;
+
+/// A feature with correlated channels and smooth maps, and now and then a large outlier.
+fn feature(seed: u64, maps: usize, height: usize, width: usize) -> Vec<f32> {
+    let mut state = seed;
+    let mut uniform = move || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 24) as f32
+    };
+    let waves: Vec<[f32; 5]> = (0..6)
+        .map(|_| std::array::from_fn(|_| uniform() * 2.0 - 1.0))
+        .collect();
+    let mut out = Vec::new();
+    for map in 0..maps {
+        for y in 0..height {
+            for x in 0..width {
+                let mut v = 0.3 * (map as f32).cos();
+                for (i, w) in waves.iter().enumerate() {
+                    let phase = w[0] * y as f32 + w[1] * x as f32 + 3.0 * w[2];
+                    v += w[3] * phase.sin() * ((i + 1) as f32 * map as f32 * 0.7).cos();
+                }
+                v += 0.05 * (uniform() - 0.5);
+                if uniform() > 0.999 {
+                    v += 8.0;
+                }
+                out.push(v.max(0.0));
+            }
+        }
+    }
+    out
+}
+
+fn train(settings: CodecSettings, maps: usize, height: usize, width: usize) -> Tables {
+    let mut trainer = Trainer::new(settings, maps, height, width);
+    for _ in 0..PASSES {
+        for seed in 0..12 {
+            let partial = trainer.observe(&feature(seed, maps, height, width));
+            trainer.absorb(partial);
+        }
+        trainer.finish_pass().expect("calibration features vary");
+    }
+    trainer.into_tables().expect("all passes were made")
+}
+
+fn small() -> CodecSettings {
+    CodecSettings {
+        snr_db: 25.0,
+        chunk_bytes: 12.0,
+        band_bytes: 60.0,
+        ..CodecSettings::default()
+    }
+}
+
+fn error(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| f64::from(x - y).powi(2)).sum()
+}
+
+#[test]
+fn whole_stream_restores_every_quantised_level_for_every_transform() {
+    for channels in [ChannelTransform::None, ChannelTransform::Klt] {
+        for spatial in [SpatialTransform::None, SpatialTransform::Dct] {
+            for (maps, h, w) in [(12, 14, 14), (5, 9, 13), (24, 1, 1)] {
+                let settings = CodecSettings {
+                    channels,
+                    spatial,
+                    ..small()
+                };
+                let codec = Codec::new(train(settings, maps, h, w)).expect("valid");
+                let mut scratch = EncoderScratch::default();
+                for seed in 100..110 {
+                    let x = feature(seed, maps, h, w);
+                    let chunks = codec.encode(&x, &mut scratch);
+                    let mut decoder = codec.decoder();
+                    for chunk in &chunks {
+                        decoder.push(chunk.id, &chunk.payload).expect("own chunk");
+                    }
+                    let (levels, reached) = decoder.levels();
+                    assert!(reached.iter().all(|&p| p == Some(0)));
+                    let levels = levels.to_vec();
+                    let truth = codec.quantise(&x, &mut scratch);
+                    for (i, (&got, &want)) in levels.iter().zip(truth).enumerate() {
+                        let zero = !codec.is_sent(i) || want & 0x7FFF == 0;
+                        assert_eq!(got, if zero { 0 } else { want }, "coefficient {i}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_prefix_helps_and_reaches_the_asked_quality() {
+    let codec = Codec::new(train(small(), 12, 14, 14)).expect("valid");
+    let mut scratch = EncoderScratch::default();
+    let (mut first, mut last, mut energy) = (0.0, 0.0, 0.0);
+    let mut previous_total = f64::INFINITY;
+    let seeds = 100..116;
+    for fraction in 0..=8 {
+        let mut total = 0.0;
+        for seed in seeds.clone() {
+            let x = feature(seed, 12, 14, 14);
+            let chunks = codec.encode(&x, &mut scratch);
+            let mut decoder = codec.decoder();
+            for chunk in &chunks[..chunks.len() * fraction / 8] {
+                decoder.push(chunk.id, &chunk.payload).expect("own chunk");
+            }
+            let mut out = vec![0.0; x.len()];
+            decoder.reconstruct(&mut out);
+            total += error(&x, &out);
+            if fraction == 0 {
+                let means: Vec<f32> = codec
+                    .tables()
+                    .mean
+                    .iter()
+                    .flat_map(|&m| std::iter::repeat_n(m, 14 * 14))
+                    .collect();
+                assert_eq!(out, means, "nothing sent is filled with the mean");
+                energy += error(&x, &means);
+            }
+        }
+        assert!(total < previous_total, "more chunks, less error");
+        previous_total = total;
+        if fraction == 1 {
+            first = total;
+        }
+        last = total;
+    }
+    assert!(
+        first < 0.7 * energy,
+        "the first eighth leaves {first} of {energy}"
+    );
+    let snr_db = 10.0 * (energy / last).log10();
+    assert!(
+        snr_db > 18.0,
+        "asked for 25 dB on calibration, got {snr_db}"
+    );
+}
+
+fn shared_codec() -> &'static Codec {
+    static CODEC: std::sync::OnceLock<Codec> = std::sync::OnceLock::new();
+    CODEC.get_or_init(|| Codec::new(train(small(), 12, 14, 14)).expect("valid"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any subset in any order gives the same estimate as the same subset in order, and a lost chunk changes nothing
+    /// outside its band.
+    #[test]
+    fn subsets_decode_in_any_order(
+        seed in 0u64..50,
+        keys in prop::collection::vec((any::<u32>(), 0u8..4), 300),
+    ) {
+        let codec = shared_codec();
+        let x = feature(1000 + seed, 12, 14, 14);
+        let chunks = codec.encode(&x, &mut EncoderScratch::default());
+        let mut kept: Vec<usize> =
+            (0..chunks.len()).filter(|&i| keys[i % keys.len()].1 != 0).collect();
+        let mut in_order = codec.decoder();
+        for &i in &kept {
+            in_order.push(chunks[i].id, &chunks[i].payload).expect("own chunk");
+        }
+        kept.sort_by_key(|&i| keys[i % keys.len()].0);
+        let mut shuffled = codec.decoder();
+        for &i in &kept {
+            shuffled.push(chunks[i].id, &chunks[i].payload).expect("own chunk");
+            shuffled.push(chunks[i].id, &[1, 2, 3]).expect("a duplicate is ignored");
+        }
+        prop_assert_eq!(in_order.levels(), shuffled.levels());
+        let mut whole = codec.decoder();
+        for chunk in &chunks {
+            whole.push(chunk.id, &chunk.payload).expect("own chunk");
+        }
+        let tables = codec.tables();
+        let (all, part) = (whole.levels(), shuffled.levels());
+        let per_map = tables.geometry.coefficients();
+        for (b, band) in tables.bands.iter().enumerate() {
+            let hit = tables
+                .chunks
+                .iter()
+                .enumerate()
+                .any(|(i, c)| usize::from(c.band) == b && !kept.contains(&i));
+            if !hit {
+                let first = band.first as usize * per_map;
+                let range = first..first + band.count as usize * per_map;
+                prop_assert_eq!(&all.0[range.clone()], &part.0[range]);
+                prop_assert_eq!(all.1[b], part.1[b]);
+            }
+        }
+    }
+
+    /// Garbage is an error or a finite estimate.
+    #[test]
+    fn garbage_never_panics(
+        chunks in prop::collection::vec(
+            (any::<u16>(), prop::collection::vec(any::<u8>(), 0..80)), 0..40),
+    ) {
+        let codec = shared_codec();
+        let n = codec.chunk_count() as u16;
+        let mut decoder = codec.decoder();
+        for (id, payload) in chunks {
+            let id = if id % 7 == 0 { id } else { id % n };
+            prop_assert_eq!(decoder.push(id, &payload).is_ok(), id < n);
+        }
+        let mut out = vec![0.0; 12 * 196];
+        decoder.reconstruct(&mut out);
+        prop_assert!(out.iter().all(|v| v.is_finite()));
+    }
+}
