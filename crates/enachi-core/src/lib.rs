@@ -6,3 +6,6 @@ pub mod curve;
 pub mod profile;
 pub mod radio;
 pub mod task;
+pub mod fit;
+pub mod profile;
+pub mod profile_check;
