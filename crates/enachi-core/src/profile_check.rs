@@ -376,7 +376,7 @@ fn check_timing(place: &str, timing: Option<Timing>) -> Outcome {
 }
 
 fn unit(place: &str, value: f64) -> Outcome {
-    if value >= -UNIT_SLACK && value <= 1.0 + UNIT_SLACK {
+    if (-UNIT_SLACK..=1.0 + UNIT_SLACK).contains(&value) {
         Ok(())
     } else {
         fail(place, format!("{value} is not in 0..=1"))
