@@ -1,0 +1,272 @@
+//! The default engine, pure Rust.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rten::{
+    Model, ModelOptions, RunError, RunErrorKind, RunOptions, ThreadPool, Value, ValueOrView,
+    ValueView,
+};
+use rten_tensor::Layout;
+
+use super::{Engine, EngineError};
+use crate::graph::{GraphError, LoadOptions, OnnxModel, node_index};
+use crate::tensor::Tensor;
+
+/// Runs any value to any value of an unmodified model with [`rten`].
+pub struct RtenEngine {
+    source: Arc<OnnxModel>,
+    optimised: Model,
+    /// Fusions remove values (the output of a convolution that takes in its batch normalisation). Requests that need
+    /// one of those run here; loaded at the first such request.
+    plain: OnceLock<Result<Model, String>>,
+    /// Idle thread pools of one thread: a run takes one and gives it back, so concurrent runs never share.
+    idle: Mutex<Vec<Arc<ThreadPool>>>,
+}
+
+impl RtenEngine {
+    /// Load a file.
+    pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, GraphError> {
+        Self::new(OnnxModel::load(path, options)?)
+    }
+
+    /// Load the bytes of a file.
+    pub fn from_bytes(bytes: &[u8], options: &LoadOptions) -> Result<Self, GraphError> {
+        Self::new(OnnxModel::from_bytes(bytes, options)?)
+    }
+
+    /// Load a model that is already parsed.
+    pub fn new(source: Arc<OnnxModel>) -> Result<Self, GraphError> {
+        Ok(Self {
+            optimised: load_model(&source, true)?,
+            source,
+            plain: OnceLock::new(),
+            idle: Mutex::new(Vec::new()),
+        })
+    }
+
+    fn plain(&self) -> Result<&Model, EngineError> {
+        self.plain
+            .get_or_init(|| load_model(&self.source, false).map_err(|e| e.to_string()))
+            .as_ref()
+            .map_err(|reason| GraphError::Engine(reason.clone()).into())
+    }
+
+    /// One run as it is, in the optimised model where it can serve the request.
+    fn run_once(&self, from: &str, input: &Tensor, to: &str) -> Result<Tensor, EngineError> {
+        match self.run_on(&self.optimised, from, input, to) {
+            Err(Failure::NotPlannable) => match self.run_on(self.plain()?, from, input, to) {
+                Err(Failure::NotPlannable) => Err(self.explain_unplannable(from, to)),
+                other => other.map_err(Failure::into_error),
+            },
+            other => other.map_err(Failure::into_error),
+        }
+    }
+
+    fn explain_unplannable(&self, from: &str, to: &str) -> EngineError {
+        match self.plain() {
+            Err(error) => error,
+            Ok(model) => match [from, to].iter().find(|n| model.find_node(n).is_none()) {
+                Some(name) => EngineError::UnknownTensor((*name).to_string()),
+                None => EngineError::Run {
+                    from: from.into(),
+                    to: to.into(),
+                    reason: "the wanted tensor needs more than the given one".into(),
+                },
+            },
+        }
+    }
+
+    fn run_on(
+        &self,
+        model: &Model,
+        from: &str,
+        input: &Tensor,
+        to: &str,
+    ) -> Result<Tensor, Failure> {
+        let (Some(from_id), Some(to_id)) = (model.find_node(from), model.find_node(to)) else {
+            return Err(Failure::NotPlannable);
+        };
+        let view = ValueView::from_shape(input.shape.as_slice(), &input.data).map_err(|error| {
+            Failure::Other(EngineError::BadInput {
+                tensor: from.into(),
+                reason: error.to_string(),
+            })
+        })?;
+        let inputs = vec![(from_id, ValueOrView::from(view))];
+        let outcome = self.on_one_thread(|pool| {
+            let options = RunOptions::default().with_thread_pool(Some(pool));
+            model.run(inputs, &[to_id], Some(options))
+        });
+        let failed = |reason: String| {
+            Failure::Other(EngineError::Run {
+                from: from.into(),
+                to: to.into(),
+                reason,
+            })
+        };
+        let mut values = match outcome {
+            Ok(Ok(values)) => values,
+            Ok(Err(error)) if is_unplannable(&error) => return Err(Failure::NotPlannable),
+            Ok(Err(error)) => return Err(failed(readable(&error.to_string(), &self.source))),
+            Err(panic) => return Err(failed(panic)),
+        };
+        match values.pop() {
+            Some(Value::FloatTensor(tensor)) => Ok(Tensor {
+                shape: tensor.shape().to_vec(),
+                data: tensor.into_data(),
+            }),
+            _ => Err(Failure::Other(EngineError::NotFloat(to.into()))),
+        }
+    }
+
+    /// Call `work` with a pool of one thread that nobody else uses meanwhile. A panic inside the engine comes back
+    /// as its message.
+    fn on_one_thread<R: Send>(
+        &self,
+        work: impl FnOnce(Arc<ThreadPool>) -> R + Send,
+    ) -> Result<R, String> {
+        let pool = self.lock_idle().pop();
+        let pool = pool.unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(1)));
+        let guarded = {
+            let pool = Arc::clone(&pool);
+            move || catch_unwind(AssertUnwindSafe(|| work(pool)))
+        };
+        // A rayon worker that waits for another pool takes up further jobs of its own pool meanwhile: every image of
+        // a `par_iter` would be started at once. A plain thread just waits.
+        let outcome = if rayon::current_thread_index().is_some() {
+            std::thread::scope(|scope| scope.spawn(guarded).join())
+                .unwrap_or_else(|panic| Err(panic))
+        } else {
+            guarded()
+        };
+        if outcome.is_ok() {
+            self.lock_idle().push(pool);
+        }
+        outcome.map_err(|panic| {
+            let text = panic
+                .downcast_ref::<&str>()
+                .map(|s| (*s).to_string())
+                .or_else(|| panic.downcast_ref::<String>().cloned());
+            format!(
+                "the engine panicked: {}",
+                text.unwrap_or_else(|| "no message".into())
+            )
+        })
+    }
+
+    fn lock_idle(&self) -> std::sync::MutexGuard<'_, Vec<Arc<ThreadPool>>> {
+        // The list is whole at every moment, so a panic elsewhere does not spoil it.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine for RtenEngine {
+    fn name(&self) -> String {
+        "rten 0.27.0".into()
+    }
+
+    fn run(&self, from: &str, input: &Tensor, to: &str) -> Result<Tensor, EngineError> {
+        let bad = |reason: String| EngineError::BadInput {
+            tensor: from.into(),
+            reason,
+        };
+        let elements = input
+            .shape
+            .iter()
+            .try_fold(1usize, |n, &d| n.checked_mul(d));
+        if elements != Some(input.data.len()) || input.data.is_empty() {
+            return Err(bad(format!(
+                "{} values for shape {:?}",
+                input.data.len(),
+                input.shape
+            )));
+        }
+        if from == to {
+            return Ok(input.clone());
+        }
+        let batch = input.batch();
+        if batch == 1 {
+            return self.run_once(from, input, to);
+        }
+        if !self.source.fixed_batch
+            && let Ok(output) = self.run_once(from, input, to)
+            && output.batch() == batch
+        {
+            return Ok(output);
+        }
+        // The graph is made for one sample (a fixed batch, or a reshape that writes the 1 down).
+        let samples: Vec<Tensor> = (0..batch)
+            .map(|i| self.run_once(from, &input.sample(i), to))
+            .collect::<Result<_, _>>()?;
+        Tensor::stack(&samples).ok_or_else(|| bad("the results have different shapes".into()))
+    }
+}
+
+enum Failure {
+    /// This model cannot serve the request; the unfused one may.
+    NotPlannable,
+    Other(EngineError),
+}
+
+impl Failure {
+    fn into_error(self) -> EngineError {
+        match self {
+            Self::Other(error) => error,
+            Self::NotPlannable => unreachable!("handled by the callers"),
+        }
+    }
+}
+
+fn is_unplannable(error: &RunError) -> bool {
+    matches!(
+        error.kind(),
+        RunErrorKind::PlanningError | RunErrorKind::NodeNotFound
+    )
+}
+
+/// Replace our node numbers in a message by the operator and its output.
+fn readable(message: &str, source: &OnnxModel) -> String {
+    message
+        .split('"')
+        .map(
+            |part| match node_index(part).and_then(|i| source.structure.nodes.get(i)) {
+                Some(node) => format!(
+                    "{} -> {}",
+                    node.op,
+                    node.outputs.first().map_or("?", String::as_str)
+                ),
+                None => part.to_string(),
+            },
+        )
+        .collect::<Vec<_>>()
+        .join("\"")
+}
+
+/// Load with or without fusions; a panic of the loader is an error too.
+pub(crate) fn load_model(source: &OnnxModel, optimise: bool) -> Result<Model, GraphError> {
+    let bytes = source.bytes.clone();
+    let loaded = catch_unwind(AssertUnwindSafe(|| {
+        ModelOptions::with_all_ops()
+            .enable_optimization(optimise)
+            .load(bytes)
+    }));
+    let error = match loaded {
+        Ok(Ok(model)) => return Ok(model),
+        Ok(Err(error)) => error,
+        Err(_) => return Err(GraphError::Engine("its loader panicked".into())),
+    };
+    let node = error
+        .node()
+        .and_then(node_index)
+        .and_then(|i| source.structure.nodes.get(i));
+    Err(match (error.kind(), node) {
+        (rten::LoadErrorKind::OperatorInvalid, Some(node)) => GraphError::UnsupportedOperator {
+            op: node.op.clone(),
+            output: node.outputs.first().cloned().unwrap_or_default(),
+            reason: readable(&error.to_string(), source),
+        },
+        _ => GraphError::Engine(readable(&error.to_string(), source)),
+    })
+}
