@@ -1,0 +1,14 @@
+//! The packet level, slot by slot: power control, bit carry-over, stop rules and the batch barrier.
+
+pub mod marginal;
+pub mod power;
+pub mod replay;
+pub mod stop;
+mod transmit;
+
+pub use power::{ConstantPower, PowerControl, PrintedTracking, ReferenceTracking, WaterFilling};
+pub use replay::{Arrivals, CurveRow, LevelRow, MeasuredRow, Scored};
+pub use stop::{EntropyThreshold, Marginal, Never, StopRule};
+pub use transmit::{
+    Ending, GainSource, Link, Slot, SlotObserver, Transmission, Window, batch_time_s, transmit,
+};

@@ -1,0 +1,327 @@
+//! Transmit power of one slot: reference tracking (corrected and as printed), constant, water-filling.
+
+use crate::queue::PowerQueue;
+
+/// Chooses the transmit power of a slot from the power queue and the gain of the slot.
+///
+/// Implementations are plain values, built once per grant; the slot loop is compiled for each of them.
+pub trait PowerControl {
+    /// Power \[W\] in \[0, p_max\] for a slot whose channel power gain is `gain`, before the queue is updated.
+    fn power_w(&self, queue: &PowerQueue, gain: f64) -> f64;
+}
+
+/// ENACHI (25), corrected: p* = κ/q − σ²/h, clamped to \[0, p_max\]; an empty queue gives p_max.
+///
+/// κ is the stationary point of (24) with (3): κ = v ω t_slot/(map_bits ln 2), see [`paper_kappa_w2`]. Given
+/// directly it is free of the scale of the chunks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReferenceTracking {
+    /// Gain κ \[W²\], positive.
+    pub kappa_w2: f64,
+    /// Noise power in the device's band, σ² = N0·ω \[W\].
+    pub noise_w: f64,
+    /// p_max \[W\].
+    pub power_max_w: f64,
+}
+
+impl PowerControl for ReferenceTracking {
+    #[inline]
+    fn power_w(&self, queue: &PowerQueue, gain: f64) -> f64 {
+        // κ/0 = ∞ is clamped to p_max: an empty queue means there is power to spare.
+        (self.kappa_w2 / queue.level_w() - self.noise_w / gain).clamp(0.0, self.power_max_w)
+    }
+}
+
+/// κ \[W²\] of the corrected (25) in the paper's reading: v ω t_slot/(map_bits ln 2).
+pub fn paper_kappa_w2(v: f64, bandwidth_hz: f64, slot_s: f64, map_bits: f64) -> f64 {
+    v * bandwidth_hz * slot_s / (map_bits * std::f64::consts::LN_2)
+}
+
+/// Level \[W²\] of (25) as printed: v ω ln 2/(D·Lh·Lw), without t_slot and with ln 2 on the wrong side.
+pub fn printed_level_w2(v: f64, bandwidth_hz: f64, map_bits: f64) -> f64 {
+    v * bandwidth_hz * std::f64::consts::LN_2 / map_bits
+}
+
+/// ENACHI (25) exactly as printed: p* = v ω ln 2/(q D Lh Lw) − σ²/h.
+///
+/// The printed formula has no clamp; a radio cannot radiate less than nothing or more than p_max, so the
+/// result is limited to what it can do. Use [`printed_level_w2`] for the level.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PrintedTracking {
+    /// v ω ln 2/(D Lh Lw).
+    pub level_w2: f64,
+    /// σ² \[W\].
+    pub noise_w: f64,
+    /// p_max \[W\].
+    pub power_max_w: f64,
+}
+
+impl PowerControl for PrintedTracking {
+    #[inline]
+    fn power_w(&self, queue: &PowerQueue, gain: f64) -> f64 {
+        (self.level_w2 / queue.level_w() - self.noise_w / gain).clamp(0.0, self.power_max_w)
+    }
+}
+
+/// The reference power in every slot, whatever the channel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConstantPower {
+    /// Power \[W\], already at most p_max.
+    pub power_w: f64,
+}
+
+impl PowerControl for ConstantPower {
+    #[inline]
+    fn power_w(&self, _queue: &PowerQueue, _gain: f64) -> f64 {
+        self.power_w
+    }
+}
+
+/// Water-filling over the known statistics of a Rayleigh channel: p = \[μ − σ²/h\]⁺, at most p_max.
+///
+/// It is causal: μ is fixed at the grant so that the *expected* power is the reference power.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WaterFilling {
+    /// Water level μ \[W\].
+    pub level_w: f64,
+    /// σ² \[W\].
+    pub noise_w: f64,
+    /// p_max \[W\].
+    pub power_max_w: f64,
+}
+
+impl WaterFilling {
+    /// Level for a mean power of `reference_w` on a Rayleigh channel of mean gain `mean_gain`.
+    pub fn rayleigh(reference_w: f64, mean_gain: f64, noise_w: f64, power_max_w: f64) -> Self {
+        let expected = |level: f64| mean_power_rayleigh(level, noise_w / mean_gain, power_max_w);
+        Self::solve(expected, reference_w, mean_gain, noise_w, power_max_w)
+    }
+
+    /// Level for a channel without fading: the power is the reference power itself.
+    pub fn constant(reference_w: f64, mean_gain: f64, noise_w: f64, power_max_w: f64) -> Self {
+        Self {
+            level_w: reference_w + noise_w / mean_gain,
+            noise_w,
+            power_max_w,
+        }
+    }
+
+    fn solve(
+        expected: impl Fn(f64) -> f64,
+        reference_w: f64,
+        mean_gain: f64,
+        noise_w: f64,
+        power_max_w: f64,
+    ) -> Self {
+        let (mut low, mut high) = (0.0, reference_w + noise_w / mean_gain);
+        // The expected power tends to p_max as the level grows; 60 doublings leave any real channel behind.
+        for _ in 0..60 {
+            if expected(high) >= reference_w {
+                break;
+            }
+            low = high;
+            high *= 2.0;
+        }
+        for _ in 0..80 {
+            let middle = 0.5 * (low + high);
+            if expected(middle) < reference_w {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        Self {
+            level_w: 0.5 * (low + high),
+            noise_w,
+            power_max_w,
+        }
+    }
+}
+
+impl PowerControl for WaterFilling {
+    #[inline]
+    fn power_w(&self, _queue: &PowerQueue, gain: f64) -> f64 {
+        (self.level_w - self.noise_w / gain).clamp(0.0, self.power_max_w)
+    }
+}
+
+/// E\[min(\[μ − a/x\]⁺, p_max)\] for x ~ Exp(1): the mean power of water level `level_w` with `a` = σ²/h̄ \[W\].
+fn mean_power_rayleigh(level_w: f64, a: f64, power_max_w: f64) -> f64 {
+    if level_w <= 0.0 {
+        return 0.0;
+    }
+    // The power is μ − a/x between x0 (where it leaves 0) and x1 (where it reaches p_max).
+    let x0 = a / level_w;
+    let below = |x: f64| level_w * (-x).exp() - a * exponential_integral(x);
+    if level_w <= power_max_w {
+        below(x0)
+    } else {
+        let x1 = a / (level_w - power_max_w);
+        below(x0) - below(x1) + power_max_w * (-x1).exp()
+    }
+}
+
+/// Exponential integral E₁(x) = ∫ₓ^∞ e^(−t)/t dt for x > 0 (series below 1, Lentz continued fraction above).
+pub fn exponential_integral(x: f64) -> f64 {
+    const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
+    if x <= 0.0 {
+        return f64::INFINITY;
+    }
+    if x <= 1.0 {
+        let (mut sum, mut term) = (-x.ln() - EULER_GAMMA, 1.0);
+        for n in 1..40 {
+            let n = f64::from(n);
+            term *= -x / n;
+            sum -= term / n;
+            if term.abs() < 1e-18 * sum.abs() {
+                break;
+            }
+        }
+        return sum;
+    }
+    let (mut b, mut c) = (x + 1.0, 1e300);
+    let mut d = 1.0 / b;
+    let mut h = d;
+    for n in 1..200 {
+        let a = -f64::from(n) * f64::from(n);
+        b += 2.0;
+        d = 1.0 / (a * d + b);
+        c = b + a / c;
+        let delta = c * d;
+        h *= delta;
+        if (delta - 1.0).abs() < 1e-15 {
+            break;
+        }
+    }
+    h * (-x).exp()
+}
+
+/// E\[log2(1 + γ x)\] for x ~ Exp(1): mean spectral efficiency \[bit/s/Hz\] of a Rayleigh channel at constant power and
+/// mean signal-to-noise ratio γ.
+pub fn rayleigh_efficiency(mean_snr: f64) -> f64 {
+    if mean_snr <= 0.0 {
+        return 0.0;
+    }
+    let x = 1.0 / mean_snr;
+    let scaled = if x > 500.0 {
+        // e^x E1(x) → 1/x − 1/x², where e^x would overflow.
+        mean_snr - mean_snr * mean_snr
+    } else {
+        x.exp() * exponential_integral(x)
+    };
+    scaled / std::f64::consts::LN_2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Trapezoid over x = −ln(u): ∫ f(x) e^{−x} dx.
+    fn mean_over_exponential(f: impl Fn(f64) -> f64) -> f64 {
+        let steps = 400_000;
+        (0..steps)
+            .map(|i| {
+                let u = (f64::from(i) + 0.5) / f64::from(steps);
+                f(-u.ln())
+            })
+            .sum::<f64>()
+            / f64::from(steps)
+    }
+
+    #[test]
+    fn exponential_integral_matches_tables() {
+        // Abramowitz & Stegun, table 5.1.
+        for (x, value) in [
+            (0.1, 1.822_923_958_4),
+            (0.5, 0.559_773_594_8),
+            (1.0, 0.219_383_934_4),
+            (2.0, 0.048_900_510_7),
+            (5.0, 0.001_148_295_6),
+        ] {
+            assert!(
+                (exponential_integral(x) - value).abs() < 1e-9,
+                "E1({x}) = {}",
+                exponential_integral(x)
+            );
+        }
+    }
+
+    #[test]
+    fn rayleigh_efficiency_matches_quadrature() {
+        for snr in [1e-4, 0.01, 1.0, 30.0, 1000.0] {
+            let numeric = mean_over_exponential(|x| (1.0 + snr * x).log2());
+            assert!(
+                (rayleigh_efficiency(snr) / numeric - 1.0).abs() < 2e-4,
+                "{snr}"
+            );
+        }
+    }
+
+    #[test]
+    fn water_level_gives_the_reference_power_on_average() {
+        let (noise_w, mean_gain) = (1e-13, 1e-12);
+        for (reference_w, power_max_w) in [(0.3, 2.0), (1.8, 2.0), (0.02, 2.0), (0.5, 10.0)] {
+            let law = WaterFilling::rayleigh(reference_w, mean_gain, noise_w, power_max_w);
+            let queue = PowerQueue::new(reference_w);
+            let mean = mean_over_exponential(|x| law.power_w(&queue, mean_gain * x));
+            assert!(
+                (mean - reference_w).abs() < 1e-3 * reference_w.max(0.1),
+                "{mean} {reference_w}"
+            );
+        }
+    }
+
+    #[test]
+    fn water_filling_beats_constant_power_in_bits() {
+        let (noise_w, mean_gain, reference_w) = (1e-13, 2e-13, 0.5);
+        let law = WaterFilling::rayleigh(reference_w, mean_gain, noise_w, 5.0);
+        let queue = PowerQueue::new(reference_w);
+        let rate = |p: f64, x: f64| (1.0 + mean_gain * x * p / noise_w).log2();
+        let filled = mean_over_exponential(|x| rate(law.power_w(&queue, mean_gain * x), x));
+        let constant = mean_over_exponential(|x| rate(reference_w, x));
+        assert!(filled > constant);
+    }
+
+    #[test]
+    fn corrected_law_maximises_the_drift_plus_penalty_of_the_slot() {
+        // (24): v·b − q p with b = ω t log2(1 + h p/σ²)/map_bits, by brute force over p.
+        let (v, bandwidth_hz, slot_s, map_bits) = (5.0, 1e6, 1e-3, 25_088.0);
+        let (noise_w, power_max_w) = (1e-13, 2.0);
+        let law = ReferenceTracking {
+            kappa_w2: paper_kappa_w2(v, bandwidth_hz, slot_s, map_bits),
+            noise_w,
+            power_max_w,
+        };
+        for reference_w in [0.1, 0.4] {
+            for gain in [1e-13, 1e-12, 1.5e-11] {
+                let mut queue = PowerQueue::new(reference_w);
+                for warm in [1.5, 0.2] {
+                    queue.update(warm);
+                    let chosen = law.power_w(&queue, gain);
+                    let value = |p: f64| {
+                        v * bandwidth_hz * slot_s * (1.0 + gain * p / noise_w).log2() / map_bits
+                            - queue.level_w() * p
+                    };
+                    let best = (0..=20_000)
+                        .map(|i| value(power_max_w * f64::from(i) / 20_000.0))
+                        .fold(f64::NEG_INFINITY, f64::max);
+                    assert!(value(chosen) >= best - 1e-9 * best.abs());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn empty_queue_and_dead_channel_stay_in_range() {
+        let law = ReferenceTracking {
+            kappa_w2: 1.0,
+            noise_w: 1e-13,
+            power_max_w: 2.0,
+        };
+        let queue = PowerQueue::new(0.5);
+        assert_eq!(law.power_w(&queue, 1e-11), 2.0);
+        let mut busy = PowerQueue::new(0.0);
+        busy.update(2.0);
+        assert_eq!(law.power_w(&busy, 1e-30), 0.0);
+    }
+}

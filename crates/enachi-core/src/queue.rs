@@ -1,0 +1,177 @@
+//! The two virtual queues: energy per frame, ENACHI (12), and power per slot, ENACHI (23).
+//!
+//! Both obey a pathwise identity that needs no assumption on the channel: what was spent is never more than the
+//! allowance plus what still stands in the queue. It is asserted after every update in debug builds.
+
+/// Slack for rounding when a sum of `n` non-negative terms is compared with its bound.
+#[cfg(debug_assertions)]
+fn rounding(total: f64, n: u64) -> f64 {
+    4.0 * f64::EPSILON * (n as f64 + 4.0) * total.abs().max(1e-300)
+}
+
+/// Energy queue of one device, ENACHI (12): Q ← \[Q + E − Ē\]⁺ with the energy really spent, Q₁ = 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnergyQueue {
+    level_j: f64,
+    budget_j: f64,
+    spent_j: f64,
+    frames: u64,
+}
+
+impl EnergyQueue {
+    /// An empty queue with an allowance of `budget_j` per frame \[J\].
+    pub fn new(budget_j: f64) -> Self {
+        Self {
+            level_j: 0.0,
+            budget_j,
+            spent_j: 0.0,
+            frames: 0,
+        }
+    }
+
+    /// Q \[J\].
+    #[inline]
+    pub fn level_j(&self) -> f64 {
+        self.level_j
+    }
+
+    /// Ē \[J per frame\].
+    #[inline]
+    pub fn budget_j(&self) -> f64 {
+        self.budget_j
+    }
+
+    /// Energy spent over all frames so far \[J\].
+    #[inline]
+    pub fn spent_j(&self) -> f64 {
+        self.spent_j
+    }
+
+    /// Frames accounted so far.
+    #[inline]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// ENACHI (12) after a frame that spent `energy_j` \[J\].
+    #[inline]
+    pub fn update(&mut self, energy_j: f64) {
+        self.level_j = (self.level_j + energy_j - self.budget_j).max(0.0);
+        self.spent_j += energy_j;
+        self.frames += 1;
+        #[cfg(debug_assertions)]
+        {
+            let allowed = self.frames as f64 * self.budget_j + self.level_j;
+            assert!(
+                self.spent_j <= allowed + rounding(allowed, self.frames),
+                "sum of energy {} above M * budget + queue {allowed}",
+                self.spent_j
+            );
+        }
+    }
+}
+
+/// Power queue of one device within one frame, ENACHI (23): q ← \[q + p − p̃\]⁺, q₁ = 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PowerQueue {
+    level_w: f64,
+    reference_w: f64,
+    sum_w: f64,
+    slots: u32,
+}
+
+impl PowerQueue {
+    /// An empty queue that tracks the reference power `reference_w` \[W\].
+    pub fn new(reference_w: f64) -> Self {
+        Self {
+            level_w: 0.0,
+            reference_w,
+            sum_w: 0.0,
+            slots: 0,
+        }
+    }
+
+    /// q \[W\].
+    #[inline]
+    pub fn level_w(&self) -> f64 {
+        self.level_w
+    }
+
+    /// p̃ \[W\].
+    #[inline]
+    pub fn reference_w(&self) -> f64 {
+        self.reference_w
+    }
+
+    /// Sum of the powers of all slots so far \[W\]; times the slot length it is the energy radiated.
+    #[inline]
+    pub fn sum_w(&self) -> f64 {
+        self.sum_w
+    }
+
+    /// Slots accounted so far.
+    #[inline]
+    pub fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// ENACHI (23) after a slot at power `power_w` \[W\].
+    #[inline]
+    pub fn update(&mut self, power_w: f64) {
+        self.level_w = (self.level_w + power_w - self.reference_w).max(0.0);
+        self.sum_w += power_w;
+        self.slots += 1;
+        #[cfg(debug_assertions)]
+        {
+            let allowed = f64::from(self.slots) * self.reference_w + self.level_w;
+            assert!(
+                self.sum_w <= allowed + rounding(allowed, u64::from(self.slots)),
+                "sum of power {} above K * reference + queue {allowed}",
+                self.sum_w
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fixed, rough sequence in 0..1 that needs no random number crate.
+    fn noise(i: u64) -> f64 {
+        let x = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((x ^ (x >> 29)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    #[test]
+    fn energy_queue_equals_the_running_maximum_form() {
+        // Independent computation: Q_{M+1} = S_M − min_{m ≤ M} S_m with S the random walk of E − Ē, S_0 = 0.
+        let mut queue = EnergyQueue::new(0.25);
+        let (mut walk, mut lowest, mut spent) = (0.0_f64, 0.0_f64, 0.0_f64);
+        for i in 0..10_000 {
+            let energy = 0.6 * noise(i);
+            queue.update(energy);
+            walk += energy - 0.25;
+            lowest = lowest.min(walk);
+            spent += energy;
+            assert!((queue.level_j() - (walk - lowest)).abs() < 1e-9);
+            assert!(spent <= (i + 1) as f64 * 0.25 + queue.level_j() + 1e-9);
+        }
+        assert_eq!(queue.frames(), 10_000);
+        assert!((queue.spent_j() - spent).abs() < 1e-9);
+    }
+
+    #[test]
+    fn power_queue_bounds_the_sum_of_powers_on_every_path() {
+        for reference_w in [0.0, 0.05, 0.5, 2.0] {
+            let mut queue = PowerQueue::new(reference_w);
+            let mut sum = 0.0;
+            for k in 0..300 {
+                let power = 2.0 * noise(k * 7 + 3);
+                queue.update(power);
+                sum += power;
+                assert!(sum <= (k + 1) as f64 * reference_w + queue.level_w() + 1e-9);
+            }
+        }
+    }
+}
