@@ -4,12 +4,11 @@
 //! No I/O, no clock, no threads, no global random numbers, no allocation per slot.
 pub mod curve;
 pub mod energy;
+pub mod fit;
 pub mod packet;
 pub mod profile;
+pub mod profile_check;
 pub mod queue;
 pub mod radio;
 pub mod record;
 pub mod task;
-pub mod fit;
-pub mod profile;
-pub mod profile_check;
