@@ -1,0 +1,320 @@
+//! Line figures for print, as SVG or PNG.
+
+use std::path::Path;
+
+use kuva::plot::{LegendPosition, LinePlot};
+use kuva::render::color::Color;
+use kuva::render::layout::{ComputedLayout, Layout, TickFormat};
+use kuva::render::plots::Plot;
+use kuva::render::render::{Primitive, Scene, TextAnchor, render_multiple};
+
+use crate::labels::{self, Box2};
+
+/// Plot area and margins \[px\]; a page of 900 × 560 fits the width of a page of A4 at 5.6 px per mm.
+const WIDTH: f64 = 900.0;
+const HEIGHT: f64 = 560.0;
+const MARGIN_LEFT: f64 = 78.0;
+const MARGIN_RIGHT: f64 = 24.0;
+const MARGIN_TOP: f64 = 64.0;
+const MARGIN_BOTTOM: f64 = 64.0;
+/// Pixels of a PNG per pixel of the page: 2700 × 1680.
+const PNG_SCALE: f32 = 3.0;
+const LABEL_SIZE: u32 = 13;
+/// Width of an average character of the bundled sans-serif face, per pixel of its size.
+const CHARACTER_WIDTH: f64 = 0.59;
+/// Markers, in order, where two curves have the same colour or print is grey.
+const MARKER_RADIUS: f64 = 2.6;
+
+/// A figure that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// The file name says neither SVG nor PNG.
+    #[error("{0}: the name of a figure must end in .svg or .png")]
+    Format(String),
+    /// The operating system refused.
+    #[error("{file}: {error}")]
+    Io {
+        /// File to be written.
+        file: String,
+        /// Why it was not.
+        error: std::io::Error,
+    },
+    /// The rasteriser failed.
+    #[error("drawing failed: {0}")]
+    Render(String),
+}
+
+/// One curve with its interval.
+#[derive(Clone, Debug, Default)]
+pub struct Curve {
+    /// Name, written beside the curve.
+    pub label: String,
+    /// Points in the units of the axes, ascending in x. Points at x ≤ 0 are left out on a logarithmic axis.
+    pub points: Vec<(f64, f64)>,
+    /// Lower and upper end of the interval at each point; empty for none.
+    pub band: Vec<(f64, f64)>,
+    /// `#rrggbb`, see [`crate::colour`].
+    pub colour: String,
+    /// Dashed instead of solid.
+    pub dashed: bool,
+}
+
+/// A figure of curves over one pair of axes.
+#[derive(Clone, Debug, Default)]
+pub struct CurveFigure {
+    /// First line above the axes.
+    pub title: String,
+    /// Second line, smaller; may be empty.
+    pub subtitle: String,
+    /// With its unit.
+    pub x_label: String,
+    /// With its unit.
+    pub y_label: String,
+    /// Decades instead of steps on the x axis.
+    pub log_x: bool,
+    /// Lowest and highest y.
+    pub y_range: (f64, f64),
+    /// A horizontal line to compare with, and its name.
+    pub reference: Option<(f64, String)>,
+    /// Drawn in order, the last on top.
+    pub curves: Vec<Curve>,
+}
+
+impl CurveFigure {
+    /// The figure as an SVG document. Text stays text and names the usual sans-serif faces.
+    pub fn svg(&self) -> String {
+        kuva::backend::svg::SvgBackend.render_scene(&self.scene())
+    }
+
+    /// The figure as a PNG image.
+    ///
+    /// # Errors
+    /// When the rasteriser fails.
+    pub fn png(&self) -> Result<Vec<u8>, PlotError> {
+        kuva::RasterBackend::new()
+            .with_scale(PNG_SCALE)
+            .render_scene(&self.scene())
+            .map_err(PlotError::Render)
+    }
+
+    /// Writes the figure in the format that the name of the file asks for.
+    ///
+    /// # Errors
+    /// When the name ends in neither `.svg` nor `.png`, or the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), PlotError> {
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+        let bytes = match ending.to_ascii_lowercase().as_str() {
+            "svg" => self.svg().into_bytes(),
+            "png" => self.png()?,
+            _ => return Err(PlotError::Format(path.display().to_string())),
+        };
+        std::fs::write(path, bytes).map_err(|error| PlotError::Io {
+            file: path.display().to_string(),
+            error,
+        })
+    }
+
+    fn scene(&self) -> Scene {
+        let curves: Vec<Curve> = self.curves.iter().map(|c| self.drawable(c)).collect();
+        let (x_min, x_max) = self.x_range(&curves);
+        let mut plots: Vec<Plot> = Vec::new();
+        // Bands below all lines, so that no band dims a line.
+        for curve in curves.iter().filter(|c| !c.band.is_empty()) {
+            let x: Vec<f64> = curve.points.iter().map(|p| p.0).collect();
+            let (low, high): (Vec<f64>, Vec<f64>) = curve.band.iter().copied().unzip();
+            let band = kuva::plot::BandPlot::new(x, low, high)
+                .with_color(curve.colour.clone())
+                .with_opacity(0.13);
+            plots.push(Plot::Band(band));
+        }
+        for curve in &curves {
+            let mut line = LinePlot::new()
+                .with_data(curve.points.iter().copied())
+                .with_color(curve.colour.clone())
+                .with_stroke_width(2.0);
+            if curve.dashed {
+                line = line.with_dashed();
+            }
+            plots.push(Plot::Line(line));
+        }
+        let mut layout = Layout::new((x_min, x_max), self.y_range)
+            .with_width(WIDTH)
+            .with_height(HEIGHT)
+            .with_force_margins(MARGIN_LEFT, MARGIN_RIGHT)
+            .with_force_margins_y(MARGIN_TOP, MARGIN_BOTTOM)
+            .with_legend_position(LegendPosition::InsideTopLeft)
+            .with_title(self.title.clone())
+            .with_title_size(17)
+            .with_x_label(self.x_label.clone())
+            .with_y_label(self.y_label.clone())
+            .with_label_size(14)
+            .with_tick_size(12)
+            .with_x_tick_format(TickFormat::Auto)
+            .with_clamp_axis()
+            .with_show_grid(true);
+        if !self.subtitle.is_empty() {
+            layout = layout
+                .with_subtitle(self.subtitle.clone())
+                .with_subtitle_size(12);
+        }
+        if self.log_x {
+            layout = layout.with_log_x();
+        }
+        let page = ComputedLayout::from_layout(&layout);
+        let mut scene = render_multiple(plots, layout);
+        self.draw_markers(&mut scene, &page, &curves);
+        self.draw_reference(&mut scene, &page);
+        draw_labels(&mut scene, &page, &curves);
+        scene
+    }
+
+    /// The curve without what the axis cannot show.
+    fn drawable(&self, curve: &Curve) -> Curve {
+        let fits = |x: f64| x.is_finite() && (!self.log_x || x > 0.0);
+        let clamp = |y: f64| y.clamp(self.y_range.0, self.y_range.1);
+        let mut out = Curve {
+            points: Vec::new(),
+            band: Vec::new(),
+            ..curve.clone()
+        };
+        for (at, &(x, y)) in curve.points.iter().enumerate() {
+            if fits(x) && y.is_finite() {
+                out.points.push((x, clamp(y)));
+                if let Some(&(low, high)) = curve.band.get(at) {
+                    out.band.push((clamp(low), clamp(high)));
+                }
+            }
+        }
+        if out.band.len() != out.points.len() {
+            out.band.clear();
+        }
+        out
+    }
+
+    /// Range of x over all points, a little wider; on a logarithmic axis to the next 1, 2 or 5.
+    fn x_range(&self, curves: &[Curve]) -> (f64, f64) {
+        let all = || curves.iter().flat_map(|c| c.points.iter().map(|p| p.0));
+        let low = all().fold(f64::INFINITY, f64::min);
+        let high = all().fold(f64::NEG_INFINITY, f64::max);
+        if !(low.is_finite() && high.is_finite()) {
+            return (1.0, 10.0);
+        }
+        if !self.log_x {
+            let pad = ((high - low) * 0.02).max(1e-9);
+            return (low - pad, high + pad);
+        }
+        let steps = |x: f64| {
+            let decade = 10f64.powf(x.log10().floor());
+            [1.0, 2.0, 5.0, 10.0].map(|m| m * decade)
+        };
+        let below = steps(low).into_iter().rev().find(|&s| s <= low * 1.001);
+        let above = steps(high).into_iter().find(|&s| s >= high * 0.999);
+        (below.unwrap_or(low), above.unwrap_or(high * 2.0))
+    }
+
+    fn draw_markers(&self, scene: &mut Scene, page: &ComputedLayout, curves: &[Curve]) {
+        for curve in curves {
+            for &(x, y) in &curve.points {
+                scene.add(Primitive::Circle {
+                    cx: page.map_x(x),
+                    cy: page.map_y(y),
+                    r: MARKER_RADIUS,
+                    fill: Color::from(&curve.colour),
+                    fill_opacity: None,
+                    stroke: None,
+                    stroke_width: None,
+                });
+            }
+        }
+    }
+
+    fn draw_reference(&self, scene: &mut Scene, page: &ComputedLayout) {
+        let Some((level, name)) = &self.reference else {
+            return;
+        };
+        let y = page.map_y(*level);
+        scene.add(Primitive::Line {
+            x1: MARGIN_LEFT,
+            y1: y,
+            x2: WIDTH - MARGIN_RIGHT,
+            y2: y,
+            stroke: Color::from("#555555"),
+            stroke_width: 1.0,
+            stroke_dasharray: Some("2 3".to_owned()),
+        });
+        scene.add(text(
+            MARGIN_LEFT + 6.0,
+            y - 5.0,
+            name,
+            LABEL_SIZE - 1,
+            "#555555",
+        ));
+    }
+}
+
+fn text(x: f64, y: f64, content: &str, size: u32, colour: &str) -> Primitive {
+    Primitive::Text {
+        x,
+        y,
+        content: content.to_owned(),
+        size,
+        anchor: TextAnchor::Start,
+        rotate: None,
+        bold: false,
+        color: Some(Color::from(colour)),
+    }
+}
+
+fn draw_labels(scene: &mut Scene, page: &ComputedLayout, curves: &[Curve]) {
+    let lines: Vec<Vec<(f64, f64)>> = curves
+        .iter()
+        .map(|c| {
+            c.points
+                .iter()
+                .map(|&(x, y)| (page.map_x(x), page.map_y(y)))
+                .collect()
+        })
+        .collect();
+    let height = f64::from(LABEL_SIZE) * 1.15;
+    let sizes: Vec<(f64, f64)> = curves
+        .iter()
+        .map(|c| {
+            let characters = c.label.chars().count() as f64;
+            (characters * CHARACTER_WIDTH * f64::from(LABEL_SIZE), height)
+        })
+        .collect();
+    let frame = Box2 {
+        x: MARGIN_LEFT + 2.0,
+        y: MARGIN_TOP + 2.0,
+        width: WIDTH - MARGIN_LEFT - MARGIN_RIGHT - 4.0,
+        height: HEIGHT - MARGIN_TOP - MARGIN_BOTTOM - 4.0,
+    };
+    let places = labels::place(&lines, &sizes, frame);
+    for (curve, place) in curves.iter().zip(&places) {
+        if curve.points.is_empty() {
+            continue;
+        }
+        scene.add(Primitive::Rect {
+            x: place.x - 1.0,
+            y: place.y,
+            width: place.width + 2.0,
+            height: place.height,
+            fill: Color::from("#ffffff"),
+            stroke: None,
+            stroke_width: None,
+            opacity: Some(0.75),
+        });
+    }
+    for (curve, place) in curves.iter().zip(&places) {
+        if !curve.points.is_empty() {
+            let baseline = place.y + height * 0.8;
+            scene.add(text(
+                place.x,
+                baseline,
+                &curve.label,
+                LABEL_SIZE,
+                &curve.colour,
+            ));
+        }
+    }
+}
