@@ -6,6 +6,7 @@
 mod rten;
 
 pub use self::rten::RtenEngine;
+pub(crate) use self::rten::load_model;
 use crate::tensor::Tensor;
 
 /// Runs parts of one network. Every run uses one thread; parallelism comes from calling [`Engine::run`] from several

@@ -46,6 +46,28 @@ impl RtenEngine {
         })
     }
 
+    /// The values of `names` when the whole network, without fusions, runs on `input`.
+    pub(crate) fn probe(
+        source: &OnnxModel,
+        input: &Tensor,
+        names: &[&str],
+    ) -> Result<Vec<Value>, String> {
+        let model = load_model(source, false).map_err(|e| e.to_string())?;
+        let find = |name: &str| model.node_id(name).map_err(|e| e.to_string());
+        let wanted = names
+            .iter()
+            .map(|n| find(n))
+            .collect::<Result<Vec<_>, _>>()?;
+        let view = ValueView::from_shape(input.shape.as_slice(), &input.data)
+            .map_err(|e| e.to_string())?;
+        let inputs = vec![(find(&source.input)?, ValueOrView::from(view))];
+        match catch_unwind(AssertUnwindSafe(|| model.run(inputs, &wanted, None))) {
+            Ok(Ok(values)) => Ok(values),
+            Ok(Err(error)) => Err(readable(&error.to_string(), source)),
+            Err(_) => Err("the engine panicked".into()),
+        }
+    }
+
     fn plain(&self) -> Result<&Model, EngineError> {
         self.plain
             .get_or_init(|| load_model(&self.source, false).map_err(|e| e.to_string()))

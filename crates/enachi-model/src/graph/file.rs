@@ -17,6 +17,9 @@ pub const MAX_MODEL_BYTES: u64 = 1 << 30;
 /// Largest input accepted, in elements of one sample.
 pub const MAX_INPUT_ELEMENTS: usize = 1 << 24;
 
+/// Name given to the open batch dimension.
+pub(crate) const BATCH: &str = "batch";
+
 /// Choices made when a model is loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
@@ -292,7 +295,7 @@ fn fix_input(
         *dim = if axis == 0 && !fixed_batch {
             Dimension {
                 dim_value: None,
-                dim_param: Some("batch".into()),
+                dim_param: Some(BATCH.into()),
             }
         } else {
             Dimension {

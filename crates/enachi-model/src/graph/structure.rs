@@ -39,8 +39,10 @@ pub(crate) struct Structure {
     pub nodes: Vec<NodeDef>,
     /// Indices of `nodes`, producers before consumers; ties in file order.
     pub order: Vec<usize>,
-    /// Shapes of the initialisers.
-    pub initialisers: HashMap<String, Vec<usize>>,
+    /// Shapes of initialisers and of the results of `Constant` nodes.
+    pub constants: HashMap<String, Vec<usize>>,
+    /// Node that makes a tensor.
+    pub producers: HashMap<String, usize>,
 }
 
 impl Structure {
@@ -114,13 +116,30 @@ impl Structure {
         if !producer.contains_key(output) {
             return Err(missing(output, "the output of the graph".into()));
         }
+        let producers = producer
+            .iter()
+            .map(|(name, index)| ((*name).to_string(), *index))
+            .collect();
         let order = topological(&consumers, waits_for).map_err(|index| {
             GraphError::Cycle(nodes[index].outputs.first().cloned().unwrap_or_default())
         })?;
+        let mut constants = initialisers;
+        for node in graph
+            .node
+            .iter()
+            .filter(|n| n.op_type.as_deref() == Some("Constant"))
+        {
+            let value = node.attribute.iter().find_map(|a| a.t.as_ref());
+            if let (Some(name), Some(value)) = (node.output.first(), value) {
+                let dims = value.dims.iter().map(|&d| d as usize).collect();
+                constants.insert(name.clone(), dims);
+            }
+        }
         Ok(Self {
             nodes,
             order,
-            initialisers,
+            constants,
+            producers,
         })
     }
 }
