@@ -1,1 +1,4 @@
-//! Skeleton.
+//! The simulator: scenario and profile in, records and summaries out.
+pub mod rng;
+pub mod scenario;
+pub mod world;

@@ -1,0 +1,569 @@
+//! The scenario file: what is simulated, in SI units, every default written out when it is echoed.
+
+mod check;
+mod load;
+
+pub use load::{ScenarioError, load, parse};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A simulation, complete but for the measured profile it may name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scenario {
+    /// Name of the run; the output folder is called after it.
+    pub name: String,
+    /// First seed. The world of a seed is the same for every policy.
+    pub seed: u64,
+    /// Number of seeds: `seed`, `seed + 1`, ...
+    pub seeds: u32,
+    /// Frames per seed and policy.
+    pub frames: u32,
+    /// Frames that the "after warm-up" figures leave out: the energy queue starts empty, so the first frames overspend.
+    pub warmup_frames: u32,
+    /// Policies to run, each optionally with `+variant`s of the packet level, e.g. `enachi+printed`.
+    pub policies: Vec<String>,
+    /// The network and its cuts.
+    pub profile: ProfileSource,
+    /// Frame and slot.
+    pub frame: FrameTiming,
+    /// The shared band and how it fades.
+    pub channel: Channel,
+    /// The edge server.
+    pub edge: Edge,
+    /// What devices have in common; groups may differ in any of it.
+    pub device: DeviceDefaults,
+    /// Groups of devices.
+    pub devices: Vec<DeviceGroup>,
+    /// Task level: once a frame.
+    pub task: Task,
+    /// Packet level: every slot.
+    pub packet: Packet,
+    /// How a curve-only profile predicts uncertainty. Measured profiles replay what was measured.
+    pub predictor: Predictor,
+    /// What is written.
+    pub output: Output,
+}
+
+/// Where the profile comes from: a file, curves given here, or (neither) the profile embedded in the program.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProfileSource {
+    /// Profile file, relative to the scenario file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Cuts that planners may choose, by name; empty: all of them. Policies that are about one cut (`edge-only`,
+    /// `device-only`, ...) find theirs regardless.
+    pub candidates: Vec<String>,
+    /// Forbid planners to send the input itself: the picture must not leave the device.
+    pub forbid_input: bool,
+    /// Forbid planners to run the whole network on the device.
+    pub forbid_local: bool,
+    /// A profile that consists of fitted curves alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curves: Option<CurveProfile>,
+}
+
+/// A profile made of ENACHI (14) curves: sent as raw maps, most important first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CurveProfile {
+    /// Name of the network.
+    pub model: String,
+    /// Classes; the accuracy with nothing sent is 1/classes.
+    pub classes: u32,
+    /// MACs of the whole network.
+    pub total_macs: u64,
+    /// Top-1 with nothing lost, 0..=1.
+    pub top1: f64,
+    /// D: bits per element of a map.
+    pub bits_per_element: u32,
+    /// Shape of the input (channels, height, width), sent whole by `edge-only`.
+    pub input_shape: [u32; 3],
+    /// The cuts, in graph order.
+    pub cuts: Vec<CurveCut>,
+}
+
+/// One cut of a [`CurveProfile`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CurveCut {
+    /// Name.
+    pub name: String,
+    /// Number of feature maps.
+    pub maps: u32,
+    /// Rows of a map.
+    pub height: u32,
+    /// Columns of a map.
+    pub width: u32,
+    /// MACs on the device.
+    pub head_macs: u64,
+    /// Slope parameter of (14).
+    pub a0: f64,
+    /// Shift of (14).
+    pub a1: f64,
+    /// Ceiling of (14).
+    pub a2: f64,
+}
+
+/// Frame and slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FrameTiming {
+    /// Length of a frame [s]: one task per device; no deadline is longer.
+    pub length_s: f64,
+    /// Length of a slot [s].
+    pub slot_s: f64,
+}
+
+/// Which noise power a slice of the band sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoiseKind {
+    /// N0·ω.
+    Exact,
+    /// A constant σ², whatever the bandwidth.
+    Constant,
+}
+
+/// How gains vary from slot to slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FadingKind {
+    /// They do not.
+    None,
+    /// Exponential power gains, independent between blocks of `coherence_slots`.
+    Rayleigh,
+}
+
+/// What planners know of a frame's gain when it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KnownGain {
+    /// Its mean: path loss and shadowing.
+    Mean,
+    /// The average that the frame's slots will really have (a prophecy, for studies).
+    FrameAverage,
+}
+
+/// The shared band and how it fades.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Channel {
+    /// Band shared by all devices [Hz].
+    pub bandwidth_hz: f64,
+    /// Noise model.
+    pub noise: NoiseKind,
+    /// N0 [W/Hz], for `exact`.
+    pub noise_psd_w_per_hz: f64,
+    /// σ² [W], for `constant`.
+    pub noise_power_w: f64,
+    /// Best spectral efficiency [bit/s/Hz]; `inf` for Shannon alone, 7.4 is about the peak of 256-QAM.
+    pub max_spectral_efficiency: f64,
+    /// Small-scale fading.
+    pub fading: FadingKind,
+    /// Slots over which the fading holds.
+    pub coherence_slots: u32,
+    /// Standard deviation of the log-normal shadowing, drawn per device and frame [dB].
+    pub shadowing_db: f64,
+    /// Path loss at 1 m [dB].
+    pub path_loss_1m_db: f64,
+    /// Path-loss exponent.
+    pub path_loss_exponent: f64,
+    /// What planners know of a frame's gain.
+    pub known_gain: KnownGain,
+}
+
+/// The edge server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Edge {
+    /// Clock [Hz].
+    pub frequency_hz: f64,
+    /// Cycles per multiply-accumulate ρ.
+    pub cycles_per_mac: f64,
+}
+
+/// What devices have in common.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeviceDefaults {
+    /// Clock f [Hz].
+    pub frequency_hz: f64,
+    /// Cycles per multiply-accumulate ρ.
+    pub cycles_per_mac: f64,
+    /// Effective switched capacitance α [W/Hz³].
+    pub capacitance_w_per_hz3: f64,
+    /// Power while doing nothing [W], over the whole frame.
+    pub idle_power_w: f64,
+    /// Largest radiated power p_max [W].
+    pub power_max_w: f64,
+    /// Circuit power of the radio in every slot it is used [W].
+    pub circuit_power_w: f64,
+    /// Power of the radio after its last slot [W].
+    pub tail_power_w: f64,
+    /// How long the radio stays up after its last slot [s].
+    pub tail_time_s: f64,
+    /// Mean energy allowed per frame Ē [J].
+    pub energy_budget_j: f64,
+    /// Deadline of a task T [s].
+    pub deadline_s: f64,
+    /// Weight of its accuracy.
+    pub weight: f64,
+    /// Ring around the edge in which devices stand, nearest and farthest [m]; drawn once per seed.
+    pub distance_m: [f64; 2],
+}
+
+/// Some devices; what is not given is as in `[device]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeviceGroup {
+    /// How many.
+    pub count: u32,
+    /// Mean channel power gain, in place of a distance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_gain: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_hz: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cycles_per_mac: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacitance_w_per_hz3: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_power_w: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power_max_w: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_power_w: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tail_power_w: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tail_time_s: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy_budget_j: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_s: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distance_m: Option<[f64; 2]>,
+}
+
+impl DeviceGroup {
+    /// The group with every value that it takes from `defaults` written out.
+    pub fn filled(&self, defaults: &DeviceDefaults) -> Self {
+        Self {
+            count: self.count,
+            mean_gain: self.mean_gain,
+            frequency_hz: self.frequency_hz.or(Some(defaults.frequency_hz)),
+            cycles_per_mac: self.cycles_per_mac.or(Some(defaults.cycles_per_mac)),
+            capacitance_w_per_hz3: self
+                .capacitance_w_per_hz3
+                .or(Some(defaults.capacitance_w_per_hz3)),
+            idle_power_w: self.idle_power_w.or(Some(defaults.idle_power_w)),
+            power_max_w: self.power_max_w.or(Some(defaults.power_max_w)),
+            circuit_power_w: self.circuit_power_w.or(Some(defaults.circuit_power_w)),
+            tail_power_w: self.tail_power_w.or(Some(defaults.tail_power_w)),
+            tail_time_s: self.tail_time_s.or(Some(defaults.tail_time_s)),
+            energy_budget_j: self.energy_budget_j.or(Some(defaults.energy_budget_j)),
+            deadline_s: self.deadline_s.or(Some(defaults.deadline_s)),
+            weight: self.weight.or(Some(defaults.weight)),
+            distance_m: match self.mean_gain {
+                Some(_) => self.distance_m,
+                None => self.distance_m.or(Some(defaults.distance_m)),
+            },
+        }
+    }
+
+    /// The values of one device of the group.
+    pub fn resolved(&self, defaults: &DeviceDefaults) -> DeviceDefaults {
+        DeviceDefaults {
+            frequency_hz: self.frequency_hz.unwrap_or(defaults.frequency_hz),
+            cycles_per_mac: self.cycles_per_mac.unwrap_or(defaults.cycles_per_mac),
+            capacitance_w_per_hz3: self
+                .capacitance_w_per_hz3
+                .unwrap_or(defaults.capacitance_w_per_hz3),
+            idle_power_w: self.idle_power_w.unwrap_or(defaults.idle_power_w),
+            power_max_w: self.power_max_w.unwrap_or(defaults.power_max_w),
+            circuit_power_w: self.circuit_power_w.unwrap_or(defaults.circuit_power_w),
+            tail_power_w: self.tail_power_w.unwrap_or(defaults.tail_power_w),
+            tail_time_s: self.tail_time_s.unwrap_or(defaults.tail_time_s),
+            energy_budget_j: self.energy_budget_j.unwrap_or(defaults.energy_budget_j),
+            deadline_s: self.deadline_s.unwrap_or(defaults.deadline_s),
+            weight: self.weight.unwrap_or(defaults.weight),
+            distance_m: self.distance_m.unwrap_or(defaults.distance_m),
+        }
+    }
+}
+
+/// Which accuracy curve planners use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CurveKind {
+    /// The measured mean curve, where there is one.
+    Measured,
+    /// ENACHI (14).
+    Fitted,
+}
+
+/// Task level.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Task {
+    /// V of (13): the worth of accuracy against queued energy.
+    pub v: f64,
+    /// Curve to plan with.
+    pub curve: CurveKind,
+    /// Whether the feature codec's work at both ends costs time and energy.
+    pub codec_work: bool,
+}
+
+/// How the packet level sets the power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PowerKind {
+    /// ENACHI (25), corrected, with κ.
+    ReferenceTracking,
+    /// ENACHI (25), corrected, with κ from `v` and the map's bits as the paper reads it.
+    PaperTracking,
+    /// ENACHI (25) as printed.
+    Printed,
+    /// The reference power in every slot.
+    Constant,
+    /// Water-filling on the known fading statistics.
+    WaterFilling,
+}
+
+/// When the edge tells a device to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopKind {
+    /// Entropy at or below the threshold.
+    Entropy,
+    /// Further bits not worth their energy (needs a measured profile).
+    Marginal,
+    /// Never.
+    Never,
+}
+
+/// Packet level.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Packet {
+    /// Power law.
+    pub power: PowerKind,
+    /// κ of the corrected (25) [W²].
+    pub kappa_w2: f64,
+    /// v of (24), for `paper-tracking` and `printed`.
+    pub v: f64,
+    /// D of a map's bits D·Lh·Lw, for `paper-tracking` and `printed`.
+    pub bits_per_element: u32,
+    /// Stop rule.
+    pub stop: StopKind,
+    /// H_th [nat].
+    pub entropy_threshold_nats: f64,
+    /// Slots between the decision and its effect on the device.
+    pub feedback_slots: u32,
+}
+
+/// Predicted uncertainty on a curve-only profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Predictor {
+    /// Entropy of a task far from its answer [nat].
+    pub entropy_max_nats: f64,
+    /// Standard deviation of the prediction error [nat].
+    pub noise_nats: f64,
+}
+
+/// File formats of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordFormat {
+    /// Apache Parquet.
+    Parquet,
+    /// Comma-separated values.
+    Csv,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Output {
+    /// Formats of the records.
+    pub records: Vec<RecordFormat>,
+    /// Whether every used slot is recorded too.
+    pub slots: bool,
+    /// Bootstrap replicates of the accuracy intervals.
+    pub bootstrap_replicates: u32,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            name: "scenario".into(),
+            seed: 1,
+            seeds: 1,
+            frames: 400,
+            warmup_frames: 100,
+            policies: vec!["enachi".into()],
+            profile: ProfileSource::default(),
+            frame: FrameTiming::default(),
+            channel: Channel::default(),
+            edge: Edge::default(),
+            device: DeviceDefaults::default(),
+            devices: vec![DeviceGroup {
+                count: 1,
+                ..DeviceGroup::default()
+            }],
+            task: Task::default(),
+            packet: Packet::default(),
+            predictor: Predictor::default(),
+            output: Output::default(),
+        }
+    }
+}
+
+impl Default for FrameTiming {
+    fn default() -> Self {
+        Self {
+            length_s: 0.3,
+            slot_s: 1e-3,
+        }
+    }
+}
+
+impl Default for Channel {
+    fn default() -> Self {
+        Self {
+            bandwidth_hz: 3e6,
+            noise: NoiseKind::Exact,
+            // -174 dBm/Hz thermal noise and a noise figure of 7 dB.
+            noise_psd_w_per_hz: 2e-20,
+            noise_power_w: 1e-13,
+            max_spectral_efficiency: 7.4,
+            fading: FadingKind::Rayleigh,
+            coherence_slots: 1,
+            shadowing_db: 0.0,
+            path_loss_1m_db: 38.5,
+            path_loss_exponent: 3.5,
+            known_gain: KnownGain::Mean,
+        }
+    }
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self {
+            frequency_hz: 20e9,
+            cycles_per_mac: 0.1345,
+        }
+    }
+}
+
+impl Default for DeviceDefaults {
+    fn default() -> Self {
+        Self {
+            frequency_hz: 2e9,
+            cycles_per_mac: 0.1345,
+            capacitance_w_per_hz3: 1e-28,
+            idle_power_w: 0.0,
+            power_max_w: 2.0,
+            circuit_power_w: 0.0,
+            tail_power_w: 0.0,
+            tail_time_s: 0.0,
+            energy_budget_j: 0.25,
+            deadline_s: 0.3,
+            weight: 1.0,
+            distance_m: [100.0, 100.0],
+        }
+    }
+}
+
+impl Default for Task {
+    fn default() -> Self {
+        Self {
+            v: 50.0,
+            curve: CurveKind::Measured,
+            codec_work: true,
+        }
+    }
+}
+
+impl Default for Packet {
+    fn default() -> Self {
+        Self {
+            power: PowerKind::ReferenceTracking,
+            kappa_w2: 1.0,
+            v: 5.0,
+            bits_per_element: 32,
+            stop: StopKind::Entropy,
+            entropy_threshold_nats: 0.3,
+            feedback_slots: 0,
+        }
+    }
+}
+
+impl Default for Predictor {
+    fn default() -> Self {
+        Self {
+            entropy_max_nats: 6.9,
+            noise_nats: 0.0,
+        }
+    }
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            records: vec![RecordFormat::Parquet],
+            slots: false,
+            bootstrap_replicates: 1000,
+        }
+    }
+}
+
+impl Scenario {
+    /// The scenario as TOML with every default written out, as it is kept beside the results.
+    pub fn to_toml(&self) -> String {
+        let mut complete = self.clone();
+        complete.devices = self
+            .devices
+            .iter()
+            .map(|group| group.filled(&self.device))
+            .collect();
+        toml::to_string_pretty(&complete).expect("a scenario is plain data that TOML can hold")
+    }
+
+    /// JSON Schema of the file, for editors.
+    pub fn json_schema() -> String {
+        let schema = schemars::schema_for!(Scenario);
+        serde_json::to_string_pretty(&schema).expect("a schema is plain JSON")
+    }
+
+    /// Number of devices.
+    pub fn device_count(&self) -> usize {
+        self.devices.iter().map(|group| group.count as usize).sum()
+    }
+
+    /// Seeds to run.
+    pub fn seed_range(&self) -> impl Iterator<Item = u64> {
+        let first = self.seed;
+        (0..u64::from(self.seeds)).map(move |i| first.wrapping_add(i))
+    }
+}
