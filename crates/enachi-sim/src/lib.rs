@@ -1,4 +1,14 @@
 //! The simulator: scenario and profile in, records and summaries out.
+//!
+//! [`scenario`] reads and checks the file; [`deployment`] puts it on a profile; [`world`] is what all policies meet;
+//! [`runner`] runs one policy in one world, frame by frame; [`simulate`] runs them all; [`summary`] condenses.
+pub mod deployment;
+pub mod policies;
 pub mod rng;
+pub mod runner;
 pub mod scenario;
+pub mod simulate;
+pub mod summary;
+mod upload;
+pub mod variant;
 pub mod world;

@@ -7,7 +7,7 @@ pub mod stop;
 mod transmit;
 
 pub use power::{ConstantPower, PowerControl, PrintedTracking, ReferenceTracking, WaterFilling};
-pub use replay::{Arrivals, CurveRow, LevelRow, MeasuredRow, Scored};
+pub use replay::{Arrivals, CurveRow, LevelRow, MeasuredRow, Prefix, Scored};
 pub use stop::{EntropyThreshold, Marginal, Never, StopRule};
 pub use transmit::{
     Ending, GainSource, Link, Slot, SlotObserver, Transmission, Window, batch_time_s, transmit,

@@ -82,6 +82,17 @@ impl LevelRow {
             correct: [nothing, all].map(|i| samples.correct[i]),
         }
     }
+
+    /// A tensor without samples and without a curve, sent as one piece of `bits`: a task of draw `u` is right with all
+    /// of it if u ≤ `top1`, with nothing if u ≤ `floor`.
+    pub fn whole(bits: f64, u: f64, floor: f64, top1: f64, entropy_max_nats: f64) -> Self {
+        let settled = if u <= top1 { 0.0 } else { entropy_max_nats };
+        Self {
+            bits,
+            entropy_nats: [entropy_max_nats, settled],
+            correct: [u <= floor, u <= top1],
+        }
+    }
 }
 
 impl Arrivals for LevelRow {
@@ -103,6 +114,37 @@ impl Scored for LevelRow {
     #[inline]
     fn correct(&self, checkpoint: usize) -> bool {
         self.correct[checkpoint]
+    }
+}
+
+/// The first `last` checkpoints of a stream: what a device sends that has decided to send no more.
+#[derive(Clone, Copy, Debug)]
+pub struct Prefix<A> {
+    /// The stream.
+    pub inner: A,
+    /// Last checkpoint to send, at most the stream's own.
+    pub last: usize,
+}
+
+impl<A: Arrivals> Arrivals for Prefix<A> {
+    #[inline]
+    fn last(&self) -> usize {
+        self.last
+    }
+    #[inline]
+    fn bits(&self, checkpoint: usize) -> f64 {
+        self.inner.bits(checkpoint)
+    }
+    #[inline]
+    fn entropy_nats(&self, checkpoint: usize) -> f64 {
+        self.inner.entropy_nats(checkpoint)
+    }
+}
+
+impl<A: Scored> Scored for Prefix<A> {
+    #[inline]
+    fn correct(&self, checkpoint: usize) -> bool {
+        self.inner.correct(checkpoint)
     }
 }
 

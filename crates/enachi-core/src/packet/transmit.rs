@@ -160,7 +160,12 @@ where
     let mut release = u32::MAX;
     let mut end_slot = window.first;
     let mut ending = Ending::Deadline;
-    for slot in window.first..window.end {
+    let mut end = window.end;
+    if last == 0 {
+        // There is nothing to send.
+        (ending, end) = (Ending::AllSent, window.first);
+    }
+    for slot in window.first..end {
         if slot >= release {
             ending = Ending::Stopped;
             break;

@@ -3,7 +3,7 @@
 mod check;
 mod load;
 
-pub use load::{ScenarioError, load, parse};
+pub use load::{ScenarioError, load, nearest, parse};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,443 @@
+//! One policy in the world of one seed, frame by frame.
+
+use crate::deployment::{Deployment, DeploymentError, Offer};
+use crate::policies::PolicyFactory;
+use crate::scenario::{KnownGain, StopKind};
+use crate::upload::{Upload, Uploaded};
+use crate::variant::Variant;
+use crate::world::World;
+use enachi_core::packet::{Ending, Slot, SlotObserver, Window, batch_time_s};
+use enachi_core::profile::CutKind;
+use enachi_core::queue::EnergyQueue;
+use enachi_core::record::{FrameRecord, Outcome, SlotRecord, StopReason};
+use enachi_core::task::{
+    Candidate, DeviceView, FrameOutcome, FrameView, PlanQuality, TaskGrant, TaskPolicy,
+};
+
+/// Receives records as frames end.
+pub trait Sink {
+    /// A device-frame is done.
+    fn frame(&mut self, record: FrameRecord);
+    /// Whether slots are wanted.
+    fn wants_slots(&self) -> bool {
+        false
+    }
+    /// A slot was used.
+    fn slot(&mut self, _record: SlotRecord) {}
+}
+
+/// Keeps everything in memory.
+#[derive(Clone, Debug, Default)]
+pub struct Recorder {
+    /// Device-frames.
+    pub frames: Vec<FrameRecord>,
+    /// Slots, if wanted.
+    pub slots: Vec<SlotRecord>,
+    /// Whether slots are wanted.
+    pub keep_slots: bool,
+}
+
+impl Sink for Recorder {
+    fn frame(&mut self, record: FrameRecord) {
+        self.frames.push(record);
+    }
+    fn wants_slots(&self) -> bool {
+        self.keep_slots
+    }
+    fn slot(&mut self, record: SlotRecord) {
+        self.slots.push(record);
+    }
+}
+
+/// One policy in one world.
+pub struct Runner<'a> {
+    deployment: &'a Deployment,
+    variant: Variant,
+    policy: Box<dyn TaskPolicy>,
+    offer: Offer,
+    policy_index: u16,
+    seed: u64,
+    world: World,
+    /// Mean gains from placement alone.
+    base_gains: Vec<f64>,
+    queues: Vec<EnergyQueue>,
+    views: Vec<DeviceView>,
+    grants: Vec<TaskGrant>,
+    outcomes: Vec<FrameOutcome>,
+    /// Mean gain of the frame, per device.
+    gains: Vec<f64>,
+    /// Batch start per distinct deadline.
+    batches_s: Vec<f64>,
+    frame: u32,
+}
+
+impl<'a> Runner<'a> {
+    /// Set up `variant` in the world of `seed`.
+    pub fn new(
+        deployment: &'a Deployment,
+        factory: &PolicyFactory,
+        variant: Variant,
+        policy_index: u16,
+        seed: u64,
+    ) -> Result<Self, DeploymentError> {
+        let scenario = &deployment.scenario;
+        let policy = factory.make(&variant.policy);
+        let local_only = factory.local_only(&variant.policy);
+        let offer = deployment.offer(policy.stream_use(), local_only, variant.curve)?;
+        let world = World::new(seed, deployment.fading, scenario.channel.shadowing_db);
+        let channel = &scenario.channel;
+        let base_gains: Vec<f64> = deployment
+            .devices
+            .iter()
+            .enumerate()
+            .map(|(index, device)| {
+                device.mean_gain.unwrap_or_else(|| {
+                    let [near_m, far_m] = device.values.distance_m;
+                    let distance_m = world.distance_m(index as u32, near_m, far_m);
+                    let loss_db = channel.path_loss_1m_db
+                        + 10.0 * channel.path_loss_exponent * distance_m.log10();
+                    10f64.powf(-loss_db / 10.0)
+                })
+            })
+            .collect();
+        let views = deployment
+            .devices
+            .iter()
+            .zip(&offer.device_candidates)
+            .map(|(device, candidates)| DeviceView {
+                energy_queue_j: 0.0,
+                energy_budget_j: device.values.energy_budget_j,
+                gain: 0.0,
+                fading: deployment.fading_view(),
+                power_max_w: device.values.power_max_w,
+                deadline_s: device.values.deadline_s,
+                weight: device.values.weight,
+                candidates: candidates.clone(),
+            })
+            .collect();
+        let count = deployment.devices.len();
+        Ok(Self {
+            queues: deployment
+                .devices
+                .iter()
+                .map(|device| EnergyQueue::new(device.values.energy_budget_j))
+                .collect(),
+            views,
+            grants: vec![TaskGrant::default(); count],
+            outcomes: vec![FrameOutcome::default(); count],
+            gains: vec![0.0; count],
+            batches_s: vec![0.0; deployment.deadlines_s.len()],
+            frame: 0,
+            deployment,
+            variant,
+            policy,
+            offer,
+            policy_index,
+            seed,
+            world,
+            base_gains,
+        })
+    }
+
+    /// Frame to be planned next.
+    pub fn frame(&self) -> u32 {
+        self.frame
+    }
+
+    /// What the policy knows about the planned frame.
+    pub fn view(&self) -> FrameView<'_> {
+        let scenario = &self.deployment.scenario;
+        FrameView {
+            frame: u64::from(self.frame),
+            slot_s: scenario.frame.slot_s,
+            bandwidth_hz: scenario.channel.bandwidth_hz,
+            radio: self.deployment.radio,
+            v: scenario.task.v,
+            curves: &self.offer.curves,
+            levels: &self.offer.levels,
+            candidates: &self.offer.candidates,
+            devices: &self.views,
+        }
+    }
+
+    /// Grants of the planned frame.
+    pub fn grants(&self) -> &[TaskGrant] {
+        &self.grants
+    }
+
+    /// Quality of the last plan.
+    pub fn last_plan(&self) -> Option<PlanQuality> {
+        self.policy.last_plan()
+    }
+
+    /// Energy queues.
+    pub fn queues(&self) -> &[EnergyQueue] {
+        &self.queues
+    }
+
+    /// Let the policy plan the next frame.
+    pub fn plan(&mut self) {
+        let scenario = &self.deployment.scenario;
+        let slots = (scenario.frame.length_s / scenario.frame.slot_s).round() as u32;
+        for (index, view) in self.views.iter_mut().enumerate() {
+            let device = index as u32;
+            let gain = self.base_gains[index] * self.world.shadowing(device, self.frame);
+            self.gains[index] = gain;
+            view.energy_queue_j = self.queues[index].level_j();
+            view.gain = match scenario.channel.known_gain {
+                KnownGain::Mean => gain,
+                KnownGain::FrameAverage => self
+                    .world
+                    .frame_average_gain(device, self.frame, gain, slots),
+            };
+        }
+        self.grants.fill(TaskGrant::default());
+        let view = FrameView {
+            frame: u64::from(self.frame),
+            slot_s: scenario.frame.slot_s,
+            bandwidth_hz: scenario.channel.bandwidth_hz,
+            radio: self.deployment.radio,
+            v: scenario.task.v,
+            curves: &self.offer.curves,
+            levels: &self.offer.levels,
+            candidates: &self.offer.candidates,
+            devices: &self.views,
+        };
+        self.policy.plan(&view, &mut self.grants);
+        debug_assert!(
+            self.grants.iter().map(|g| g.bandwidth_hz).sum::<f64>()
+                <= scenario.channel.bandwidth_hz * (1.0 + 1e-6),
+            "{} grants more band than there is",
+            self.policy.name()
+        );
+        self.set_batches();
+    }
+
+    /// ENACHI (9), one batch per distinct deadline.
+    fn set_batches(&mut self) {
+        for (batch, start_s) in self.batches_s.iter_mut().enumerate() {
+            let edge_times = self
+                .grants
+                .iter()
+                .zip(&self.deployment.devices)
+                .filter(|(_, device)| device.batch == batch)
+                .filter_map(|(grant, _)| grant.candidate)
+                .map(|candidate| edge_time_s(&self.offer.candidates[candidate as usize]));
+            *start_s = batch_time_s(self.deployment.deadlines_s[batch], edge_times);
+        }
+    }
+
+    /// Run the planned frame and hand its records to `sink`.
+    pub fn execute(&mut self, sink: &mut impl Sink) {
+        for index in 0..self.deployment.devices.len() {
+            let record = self.device_frame(index, sink);
+            let energy_j = record.energy_j();
+            self.outcomes[index] = FrameOutcome {
+                energy_j,
+                latency_s: self.latency_s(index, &record),
+                bits: record.bits,
+                deadline_cut: record.outcome == Outcome::DeadlineCut,
+            };
+            self.queues[index].update(energy_j);
+            sink.frame(record);
+        }
+        self.policy.observe(&self.outcomes);
+        self.frame += 1;
+    }
+
+    /// Time from the start of the frame to the answer, or what it would have taken at the frame's mean rate.
+    fn latency_s(&self, index: usize, record: &FrameRecord) -> f64 {
+        let Some(candidate) = self.grants[index].candidate else {
+            return self.deployment.devices[index].values.deadline_s;
+        };
+        let candidate = &self.offer.candidates[candidate as usize];
+        let edge_s = edge_time_s(candidate);
+        if record.outcome != Outcome::DeadlineCut {
+            return record.sent_time_s + edge_s;
+        }
+        // A device that got nothing through has no rate of its own: two deadlines say "far too late".
+        let deadline_s = self.deployment.devices[index].values.deadline_s;
+        if record.fraction <= 0.0 {
+            return 2.0 * deadline_s;
+        }
+        let sending_s = record.sent_time_s - record.ready_time_s;
+        record.ready_time_s + sending_s / record.fraction + edge_s
+    }
+
+    fn device_frame(&self, index: usize, sink: &mut impl Sink) -> FrameRecord {
+        let deployment = self.deployment;
+        let device = &deployment.devices[index];
+        let grant = &self.grants[index];
+        let task = self.world.task(index as u32, self.frame);
+        let image = (task * deployment.images as f64) as usize;
+        let idle_j = device.values.idle_power_w * deployment.scenario.frame.length_s;
+        let mut record = FrameRecord {
+            policy: self.policy_index,
+            seed: self.seed,
+            frame: self.frame,
+            device: index as u32,
+            image: (deployment.images > 0).then_some(image as u32),
+            cut: None,
+            stream: None,
+            level: None,
+            bandwidth_hz: grant.bandwidth_hz,
+            reference_power_w: grant.reference_power_w,
+            mean_power_w: 0.0,
+            planned_gain: self.views[index].gain,
+            mean_gain: self.gains[index],
+            planned_bits: grant.bits,
+            planned_accuracy: grant.accuracy,
+            bits: 0.0,
+            chunks: 0,
+            fraction: 0.0,
+            outcome: Outcome::Infeasible,
+            stop_reason: StopReason::NotSending,
+            correct: false,
+            entropy_nats: None,
+            energy_local_j: idle_j,
+            energy_codec_j: 0.0,
+            energy_transmit_j: 0.0,
+            energy_queue_j: self.queues[index].level_j(),
+            power_queue_w: 0.0,
+            slots: 0,
+            ready_time_s: 0.0,
+            sent_time_s: 0.0,
+            batch_time_s: self.batches_s[device.batch],
+            answer_time_s: device.values.deadline_s,
+        };
+        let Some(choice) = grant.candidate else {
+            return record;
+        };
+        let candidate = &self.offer.candidates[choice as usize];
+        record.cut = Some(candidate.cut as u16);
+        record.energy_local_j += device.compute.energy_j(candidate.head_macs);
+        record.energy_codec_j = device.compute.energy_j(candidate.encode_macs);
+        record.ready_time_s = candidate.head_time_s + candidate.encode_time_s;
+        record.sent_time_s = record.ready_time_s;
+        let Some(stream) = candidate
+            .stream
+            .filter(|_| candidate.kind != CutKind::Local)
+        else {
+            record.outcome = Outcome::Local;
+            record.answer_time_s = record.ready_time_s;
+            record.correct = if deployment.images > 0 {
+                let image = &deployment.profile.images[image];
+                image.top1 == image.label
+            } else {
+                task <= deployment.profile.cuts[candidate.cut as usize].top1_uncompressed
+            };
+            return record;
+        };
+        record.stream = Some(deployment.stream_index(candidate.cut, stream) as u16);
+        record.level = grant.level.map(|level| level as u16 + 1);
+        record.answer_time_s = record.batch_time_s + edge_time_s(candidate);
+        let sends =
+            grant.bandwidth_hz > 0.0 && grant.reference_power_w > 0.0 && grant.bits_limit > 0.0;
+        let slot_s = deployment.scenario.frame.slot_s;
+        let mut window = Window::between(record.ready_time_s, record.batch_time_s, slot_s);
+        if !sends {
+            window.end = window.first;
+        }
+        let upload = Upload {
+            deployment,
+            world: &self.world,
+            packet: &self.variant.packet,
+            device: index as u32,
+            frame: self.frame,
+            candidate,
+            grant,
+            window,
+            mean_gain: self.gains[index],
+            energy_queue_j: self.queues[index].level_j(),
+            task,
+            image,
+        };
+        let uploaded = if sink.wants_slots() {
+            let (policy, seed, frame) = (self.policy_index, self.seed, self.frame);
+            let mut observer = SlotSink {
+                sink,
+                policy,
+                seed,
+                frame,
+                device: index as u32,
+            };
+            upload.run(&mut observer)
+        } else {
+            upload.run(&mut ())
+        };
+        self.book(&mut record, &uploaded, sends, device.radio, slot_s);
+        record
+    }
+
+    /// Enter an upload into its record.
+    fn book(
+        &self,
+        record: &mut FrameRecord,
+        uploaded: &Uploaded,
+        sends: bool,
+        radio: enachi_core::energy::RadioOverhead,
+        slot_s: f64,
+    ) {
+        let sent = &uploaded.sent;
+        record.correct = uploaded.correct;
+        record.entropy_nats = Some(uploaded.entropy_nats);
+        record.bits = sent.bits;
+        record.chunks = uploaded.chunks;
+        record.fraction = sent.bits / uploaded.total_bits;
+        record.slots = sent.slots;
+        record.power_queue_w = sent.queue.level_w();
+        record.energy_transmit_j = radio.transmit_energy_j(sent.queue.sum_w(), sent.slots, slot_s);
+        if sent.slots > 0 {
+            record.mean_power_w = sent.queue.sum_w() / f64::from(sent.slots);
+            record.mean_gain = sent.gain_sum / f64::from(sent.slots);
+            record.sent_time_s = f64::from(sent.end_slot) * slot_s;
+        }
+        let nothing = sent.slots == 0 && sent.ending == Ending::AllSent;
+        (record.outcome, record.stop_reason) = if !sends || nothing {
+            (Outcome::SentNothing, StopReason::NotSending)
+        } else {
+            match sent.ending {
+                Ending::AllSent => (Outcome::Delivered, StopReason::AllSent),
+                Ending::Deadline => (Outcome::DeadlineCut, StopReason::Deadline),
+                Ending::Stopped if self.variant.packet.stop == StopKind::Marginal => {
+                    (Outcome::StoppedEarly, StopReason::MarginalValue)
+                }
+                Ending::Stopped => (Outcome::StoppedEarly, StopReason::EntropyThreshold),
+            }
+        };
+    }
+}
+
+/// ENACHI (8), with the decoder.
+fn edge_time_s(candidate: &Candidate) -> f64 {
+    match candidate.kind {
+        CutKind::Local => 0.0,
+        _ => candidate.tail_time_s + candidate.decode_time_s,
+    }
+}
+
+/// Turns slots into records.
+struct SlotSink<'s, S> {
+    sink: &'s mut S,
+    policy: u16,
+    seed: u64,
+    frame: u32,
+    device: u32,
+}
+
+impl<S: Sink> SlotObserver for SlotSink<'_, S> {
+    fn slot(&mut self, slot: Slot) {
+        self.sink.slot(SlotRecord {
+            policy: self.policy,
+            seed: self.seed,
+            frame: self.frame,
+            device: self.device,
+            slot: slot.slot,
+            gain: slot.gain,
+            power_w: slot.power_w,
+            bits: slot.bits,
+            power_queue_w: slot.queue_w,
+            checkpoint: slot.checkpoint as u32,
+        });
+    }
+}

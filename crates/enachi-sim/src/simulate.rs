@@ -1,0 +1,134 @@
+//! All policies and seeds of a scenario, in parallel over (policy, seed), frames in sequence.
+
+use crate::deployment::{Deployment, DeploymentError};
+use crate::policies::{PolicyFactory, UnknownPolicy};
+use crate::runner::{Recorder, Runner};
+use crate::scenario::StopKind;
+use crate::variant::{Variant, VariantError};
+use enachi_core::record::{FrameRecord, Names, SlotRecord};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A simulation that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulateError {
+    /// Scenario and profile do not fit.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    /// No such policy.
+    #[error(transparent)]
+    Policy(#[from] UnknownPolicy),
+    /// No such variant.
+    #[error(transparent)]
+    Variant(#[from] VariantError),
+    /// A policy named twice would be counted twice.
+    #[error("policies: {0:?} is named twice")]
+    Twice(String),
+}
+
+/// Everything that was recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    /// Names.
+    pub names: Names,
+    /// Device-frames: by policy, then seed, frame, device.
+    pub frames: Vec<FrameRecord>,
+    /// Slots, if wanted.
+    pub slots: Vec<SlotRecord>,
+    /// Whether the run was interrupted: some (policy, seed) have fewer frames than the scenario says.
+    pub interrupted: bool,
+}
+
+/// Watches a run, from any thread.
+pub trait Monitor: Sync {
+    /// `frames` more frames are done.
+    fn progress(&self, _frames: u64) {}
+}
+
+/// Watches nothing.
+pub struct Unwatched;
+
+impl Monitor for Unwatched {}
+
+/// Variants of the scenario's policies, checked.
+pub fn variants(
+    deployment: &mut Deployment,
+    factory: &PolicyFactory,
+) -> Result<Vec<Variant>, SimulateError> {
+    let scenario = &deployment.scenario;
+    let mut variants: Vec<Variant> = Vec::new();
+    for label in &scenario.policies {
+        let variant = Variant::parse(label, &scenario.packet, &scenario.task)?;
+        factory.check(&variant.policy)?;
+        if variants.iter().any(|v| v.label == variant.label) {
+            return Err(SimulateError::Twice(label.clone()));
+        }
+        variants.push(variant);
+    }
+    if variants.iter().any(|v| v.packet.stop == StopKind::Marginal) {
+        deployment.fit_continuation()?;
+    }
+    Ok(variants)
+}
+
+/// Run every policy of the scenario in every seed. Once `cancel` is set, what is finished is returned.
+pub fn simulate(
+    mut deployment: Deployment,
+    factory: &PolicyFactory,
+    cancel: &AtomicBool,
+    monitor: &impl Monitor,
+) -> Result<(Deployment, Records), SimulateError> {
+    let variants = variants(&mut deployment, factory)?;
+    let names = deployment.names(variants.iter().map(|v| v.label.clone()).collect());
+    let jobs: Vec<(usize, u64)> = (0..variants.len())
+        .flat_map(|v| deployment.scenario.seed_range().map(move |seed| (v, seed)))
+        .collect();
+    let parts: Vec<Result<Recorder, DeploymentError>> = jobs
+        .par_iter()
+        .map(|(index, seed)| {
+            let variant = variants[*index].clone();
+            let runner = Runner::new(&deployment, factory, variant, *index as u16, *seed)?;
+            Ok(run_frames(runner, &deployment, cancel, monitor))
+        })
+        .collect();
+    let mut records = Records {
+        names,
+        interrupted: cancel.load(Ordering::Relaxed),
+        ..Records::default()
+    };
+    for part in parts {
+        let part = part?;
+        records.frames.extend(part.frames);
+        records.slots.extend(part.slots);
+    }
+    Ok((deployment, records))
+}
+
+fn run_frames(
+    mut runner: Runner<'_>,
+    deployment: &Deployment,
+    cancel: &AtomicBool,
+    monitor: &impl Monitor,
+) -> Recorder {
+    let scenario = &deployment.scenario;
+    let frames = scenario.frames as usize;
+    let mut recorder = Recorder {
+        frames: Vec::with_capacity(frames.saturating_mul(deployment.devices.len()).min(1 << 20)),
+        slots: Vec::new(),
+        keep_slots: scenario.output.slots,
+    };
+    // Reporting every frame would cost more than some frames do.
+    const REPORT: u32 = 32;
+    for frame in 0..scenario.frames {
+        if cancel.load(Ordering::Relaxed) {
+            break;
+        }
+        runner.plan();
+        runner.execute(&mut recorder);
+        if (frame + 1) % REPORT == 0 {
+            monitor.progress(u64::from(REPORT));
+        }
+    }
+    monitor.progress(u64::from(runner.frame() % REPORT));
+    recorder
+}

@@ -1,0 +1,255 @@
+//! What each policy achieved: means, rates, and accuracy intervals by a two-level bootstrap clustered by image.
+//!
+//! The uncertainty of an accuracy comes from the images first and from the seeds second. A bootstrap replicate draws
+//! images with replacement and seeds with replacement; a device-frame counts as often as its image times its seed
+//! was drawn. All policies share the replicates, so differences between policies are paired. On a curve-only profile a
+//! task (device, frame) takes the place of the image.
+
+use crate::rng::{Draws, Purpose};
+use crate::scenario::Scenario;
+use crate::simulate::Records;
+use enachi_core::record::{FrameRecord, Outcome};
+use serde::{Deserialize, Serialize};
+
+/// The table of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// One per policy, in the order in which they ran.
+    pub policies: Vec<PolicySummary>,
+}
+
+/// One policy's figures. Means are over device-frames, all seeds together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PolicySummary {
+    /// Policy.
+    pub policy: String,
+    /// Share of right answers, ENACHI (10).
+    pub accuracy: f64,
+    /// 95 % interval, lower end.
+    pub accuracy_low: f64,
+    /// 95 % interval, upper end.
+    pub accuracy_high: f64,
+    /// Accuracy less that of the first policy, paired.
+    pub accuracy_difference: f64,
+    /// 95 % interval of the paired difference, lower end.
+    pub accuracy_difference_low: f64,
+    /// 95 % interval of the paired difference, upper end.
+    pub accuracy_difference_high: f64,
+    /// Mean energy per device-frame \[J\].
+    pub energy_j: f64,
+    /// The same without the warm-up frames \[J\].
+    pub energy_after_warmup_j: f64,
+    /// Mean allowance Ē \[J\].
+    pub energy_budget_j: f64,
+    /// Mean energy of head and idling \[J\].
+    pub energy_local_j: f64,
+    /// Mean energy of the encoder \[J\].
+    pub energy_codec_j: f64,
+    /// Mean energy of the radio \[J\].
+    pub energy_transmit_j: f64,
+    /// Mean energy queue after the warm-up \[J\].
+    pub mean_energy_queue_j: f64,
+    /// Share of device-frames cut by the batch barrier.
+    pub deadline_cut_rate: f64,
+    /// Share released early by the stop rule.
+    pub stop_rate: f64,
+    /// Share that sent nothing.
+    pub sent_nothing_rate: f64,
+    /// Share run all on the device.
+    pub local_rate: f64,
+    /// Share without any feasible choice.
+    pub infeasible_rate: f64,
+    /// Mean bits that arrived.
+    pub mean_bits: f64,
+    /// Mean bandwidth \[Hz\].
+    pub mean_bandwidth_hz: f64,
+    /// Mean slots used.
+    pub mean_slots: f64,
+    /// Mean time from the start of a frame to its answer \[s\].
+    pub mean_answer_time_s: f64,
+    /// Share of each cut, by name, where chosen at all.
+    pub cut_share: Vec<(String, f64)>,
+    /// Device-frames counted.
+    pub device_frames: u64,
+}
+
+/// Condense `records`.
+pub fn summarise(scenario: &Scenario, records: &Records) -> Summary {
+    let policies = records.names.policies.len();
+    let mut rows: Vec<Vec<&FrameRecord>> = vec![Vec::new(); policies];
+    for record in &records.frames {
+        rows[usize::from(record.policy)].push(record);
+    }
+    let replicates = bootstrap(scenario, &rows);
+    let summaries = rows
+        .iter()
+        .enumerate()
+        .map(|(index, rows)| {
+            let mut summary = condense(scenario, &records.names.policies[index], rows);
+            summary.cut_share = cut_share(&records.names.cuts, rows);
+            let [low, high] = interval(replicates[index].clone());
+            (summary.accuracy_low, summary.accuracy_high) = (low, high);
+            let differences = replicates[index]
+                .iter()
+                .zip(&replicates[0])
+                .map(|(a, b)| a - b);
+            let [low, high] = interval(differences.collect());
+            (
+                summary.accuracy_difference_low,
+                summary.accuracy_difference_high,
+            ) = (low, high);
+            summary
+        })
+        .collect::<Vec<_>>();
+    let first = summaries.first().map_or(0.0, |s| s.accuracy);
+    Summary {
+        policies: summaries
+            .into_iter()
+            .map(|mut summary| {
+                summary.accuracy_difference = summary.accuracy - first;
+                summary
+            })
+            .collect(),
+    }
+}
+
+fn condense(scenario: &Scenario, policy: &str, rows: &[&FrameRecord]) -> PolicySummary {
+    let n = rows.len().max(1) as f64;
+    let mean = |value: &dyn Fn(&FrameRecord) -> f64| rows.iter().map(|r| value(r)).sum::<f64>() / n;
+    let rate = |outcome: Outcome| rows.iter().filter(|r| r.outcome == outcome).count() as f64 / n;
+    let settled: Vec<&&FrameRecord> = rows
+        .iter()
+        .filter(|r| r.frame >= scenario.warmup_frames)
+        .collect();
+    let late = |value: &dyn Fn(&FrameRecord) -> f64| {
+        settled.iter().map(|r| value(r)).sum::<f64>() / settled.len().max(1) as f64
+    };
+    let devices = scenario.device_count().max(1) as f64;
+    let budget: f64 = scenario
+        .devices
+        .iter()
+        .map(|g| f64::from(g.count) * g.resolved(&scenario.device).energy_budget_j)
+        .sum();
+    PolicySummary {
+        policy: policy.into(),
+        accuracy: mean(&|r| f64::from(u8::from(r.correct))),
+        accuracy_low: 0.0,
+        accuracy_high: 0.0,
+        accuracy_difference: 0.0,
+        accuracy_difference_low: 0.0,
+        accuracy_difference_high: 0.0,
+        energy_j: mean(&FrameRecord::energy_j),
+        energy_after_warmup_j: late(&FrameRecord::energy_j),
+        energy_budget_j: budget / devices,
+        energy_local_j: mean(&|r| r.energy_local_j),
+        energy_codec_j: mean(&|r| r.energy_codec_j),
+        energy_transmit_j: mean(&|r| r.energy_transmit_j),
+        mean_energy_queue_j: late(&|r| r.energy_queue_j),
+        deadline_cut_rate: rate(Outcome::DeadlineCut),
+        stop_rate: rate(Outcome::StoppedEarly),
+        sent_nothing_rate: rate(Outcome::SentNothing),
+        local_rate: rate(Outcome::Local),
+        infeasible_rate: rate(Outcome::Infeasible),
+        mean_bits: mean(&|r| r.bits),
+        mean_bandwidth_hz: mean(&|r| r.bandwidth_hz),
+        mean_slots: mean(&|r| f64::from(r.slots)),
+        mean_answer_time_s: mean(&|r| r.answer_time_s),
+        cut_share: Vec::new(),
+        device_frames: rows.len() as u64,
+    }
+}
+
+fn cut_share(cuts: &[String], rows: &[&FrameRecord]) -> Vec<(String, f64)> {
+    let n = rows.len().max(1) as f64;
+    let count = |cut: usize| {
+        rows.iter()
+            .filter(|r| r.cut.map(usize::from) == Some(cut))
+            .count() as f64
+            / n
+    };
+    cuts.iter()
+        .enumerate()
+        .map(|(index, name)| (name.clone(), count(index)))
+        .filter(|(_, share)| *share > 0.0)
+        .collect()
+}
+
+/// Right answers and device-frames of one cluster (image) in one seed.
+#[derive(Clone, Copy, Default)]
+struct Cell {
+    right: f64,
+    count: f64,
+}
+
+/// Accuracies of every policy in every replicate.
+fn bootstrap(scenario: &Scenario, rows: &[Vec<&FrameRecord>]) -> Vec<Vec<f64>> {
+    let seeds = scenario.seeds as usize;
+    let devices = scenario.device_count() as u32;
+    // The image, or without images the task itself.
+    let cluster = |r: &FrameRecord| r.image.unwrap_or(r.frame * devices + r.device) as usize;
+    let clusters = rows
+        .iter()
+        .flatten()
+        .map(|r| cluster(r) + 1)
+        .max()
+        .unwrap_or(0);
+    let tables: Vec<Vec<Cell>> = rows
+        .iter()
+        .map(|rows| {
+            let mut table = vec![Cell::default(); clusters * seeds];
+            for row in rows {
+                let seed = row.seed.wrapping_sub(scenario.seed) as usize;
+                let cell = &mut table[cluster(row) * seeds + seed];
+                cell.right += f64::from(u8::from(row.correct));
+                cell.count += 1.0;
+            }
+            table
+        })
+        .collect();
+    let draws = Draws::new(scenario.seed);
+    let replicates = scenario.output.bootstrap_replicates;
+    let mut accuracies = vec![Vec::with_capacity(replicates as usize); rows.len()];
+    let mut seed_weight = vec![0.0; seeds];
+    let mut cluster_weight = vec![0.0; clusters];
+    for replicate in 0..replicates {
+        resample(&draws, replicate, 0, &mut seed_weight);
+        resample(&draws, replicate, 1, &mut cluster_weight);
+        for (table, out) in tables.iter().zip(&mut accuracies) {
+            let (mut right, mut count) = (0.0, 0.0);
+            for (cells, weight) in table.chunks_exact(seeds.max(1)).zip(&cluster_weight) {
+                if *weight == 0.0 {
+                    continue;
+                }
+                for (cell, seed) in cells.iter().zip(&seed_weight) {
+                    right += weight * seed * cell.right;
+                    count += weight * seed * cell.count;
+                }
+            }
+            out.push(if count > 0.0 { right / count } else { 0.0 });
+        }
+    }
+    accuracies
+}
+
+/// How often each of `weights.len()` items is drawn in as many draws with replacement.
+fn resample(draws: &Draws, replicate: u32, level: u32, weights: &mut [f64]) {
+    weights.fill(0.0);
+    let n = weights.len();
+    for block in 0..n.div_ceil(4) {
+        let words = draws.block(Purpose::Bootstrap, level, replicate, block as u32);
+        for word in words.iter().take(n - block * 4) {
+            // Multiply-shift: uniform over 0..n up to n/2^32.
+            weights[((u64::from(*word) * n as u64) >> 32) as usize] += 1.0;
+        }
+    }
+}
+
+/// 2.5 % and 97.5 % quantiles.
+fn interval(mut values: Vec<f64>) -> [f64; 2] {
+    values.sort_by(f64::total_cmp);
+    let at = |q: f64| {
+        let index = (q * (values.len().max(1) - 1) as f64).round() as usize;
+        values.get(index).copied().unwrap_or(0.0)
+    };
+    [at(0.025), at(0.975)]
+}

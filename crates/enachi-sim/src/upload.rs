@@ -1,0 +1,278 @@
+//! One device's frame once it has its grant: which law, which rule, which replay; then the slot loop of the core.
+
+use crate::deployment::Deployment;
+use crate::scenario::{Packet, PowerKind, StopKind};
+use crate::world::{FadingModel, World};
+use enachi_core::packet::power::{paper_kappa_w2, printed_level_w2};
+use enachi_core::packet::replay::CurveUncertainty;
+use enachi_core::packet::{
+    Arrivals, ConstantPower, CurveRow, EntropyThreshold, LevelRow, Link, Marginal, MeasuredRow,
+    Never, Prefix, PrintedTracking, ReferenceTracking, Scored, SlotObserver, StopRule,
+    Transmission, WaterFilling, Window, transmit,
+};
+use enachi_core::profile::{LadderKind, Stream};
+use enachi_core::task::{Candidate, PowerMode, TaskGrant};
+
+/// Everything fixed about one upload before its first slot.
+#[derive(Clone, Copy)]
+pub struct Upload<'a> {
+    /// Scenario and profile.
+    pub deployment: &'a Deployment,
+    /// The world of the seed.
+    pub world: &'a World,
+    /// Packet level of the policy.
+    pub packet: &'a Packet,
+    /// Device from 0.
+    pub device: u32,
+    /// Frame from 0.
+    pub frame: u32,
+    /// The choice.
+    pub candidate: &'a Candidate,
+    /// The grant.
+    pub grant: &'a TaskGrant,
+    /// Slots open to the device.
+    pub window: Window,
+    /// Mean gain of the frame.
+    pub mean_gain: f64,
+    /// Q before the frame \[J\].
+    pub energy_queue_j: f64,
+    /// The task's draw.
+    pub task: f64,
+    /// Row of the profile's images, for measured streams.
+    pub image: usize,
+}
+
+/// How an upload went and what its answer is worth.
+#[derive(Clone, Debug)]
+pub struct Uploaded {
+    /// The slot loop's result.
+    pub sent: Transmission,
+    /// Whether the answer is right.
+    pub correct: bool,
+    /// Entropy of the answer \[nat\].
+    pub entropy_nats: f64,
+    /// Chunks that arrived.
+    pub chunks: u32,
+    /// Bits of the device's whole stream for this task.
+    pub total_bits: f64,
+}
+
+/// The stop rules as one type: matched at checkpoint crossings only, a few times a frame.
+enum Rule<'a> {
+    Never,
+    Entropy(EntropyThreshold),
+    Marginal(Marginal<'a>),
+}
+
+impl StopRule for Rule<'_> {
+    #[inline]
+    fn stop(&self, arrivals: &impl Arrivals, checkpoint: usize) -> bool {
+        match self {
+            Self::Never => Never.stop(arrivals, checkpoint),
+            Self::Entropy(rule) => rule.stop(arrivals, checkpoint),
+            Self::Marginal(rule) => rule.stop(arrivals, checkpoint),
+        }
+    }
+}
+
+impl Upload<'_> {
+    fn stream(&self) -> &Stream {
+        let cut = &self.deployment.profile.cuts[self.candidate.cut as usize];
+        let stream = self.candidate.stream.expect("uploads have a stream");
+        &cut.streams[stream as usize]
+    }
+
+    /// Run the upload.
+    pub fn run<O: SlotObserver>(&self, observer: &mut O) -> Uploaded {
+        let stream = self.stream();
+        let samples = &stream.samples;
+        let entropy_max_nats = self.deployment.scenario.predictor.entropy_max_nats;
+        match (stream.ladder, samples.images > 0, &stream.surrogate) {
+            (LadderKind::Embedded, true, _) => {
+                let row = MeasuredRow::new(samples, self.image);
+                let total_bits = row.bits(row.last());
+                let last = self.measured_limit(stream);
+                let row = Prefix { inner: row, last };
+                let sent = self.send(&row, observer);
+                let chunks = stream.checkpoint_chunks[sent.checkpoint];
+                finish(sent, &row, chunks, total_bits)
+            }
+            (LadderKind::Embedded, false, Some(surrogate)) => {
+                let maps = stream.total_chunks as usize;
+                let map_bits = stream.total_bits / maps as f64;
+                let model = CurveUncertainty {
+                    entropy_max_nats,
+                    noise_nats: self.deployment.scenario.predictor.noise_nats,
+                };
+                let noise = |checkpoint: usize| {
+                    self.world
+                        .prediction_error(self.device, self.frame, checkpoint as u32)
+                };
+                let row = CurveRow::new(surrogate, self.task, maps, map_bits, model, noise);
+                let last = (self.grant.bits_limit * (1.0 + 1e-9) / map_bits).min(maps as f64);
+                let row = Prefix {
+                    inner: row,
+                    last: last as usize,
+                };
+                let sent = self.send(&row, observer);
+                let chunks = sent.checkpoint as u32;
+                finish(sent, &row, chunks, stream.total_bits)
+            }
+            (LadderKind::Alternatives, true, _) => {
+                let level = self.grant.level.unwrap_or(0) as usize + 1;
+                let row = LevelRow::new(samples, self.image, level.min(samples.checkpoints - 1));
+                self.send_level(&row, observer)
+            }
+            (_, false, _) => {
+                let cut = &self.deployment.profile.cuts[self.candidate.cut as usize];
+                let (floor, top1) = (self.deployment.floor(), cut.top1_uncompressed);
+                let row =
+                    LevelRow::whole(stream.total_bits, self.task, floor, top1, entropy_max_nats);
+                self.send_level(&row, observer)
+            }
+        }
+    }
+
+    fn send_level<O: SlotObserver>(&self, row: &LevelRow, observer: &mut O) -> Uploaded {
+        let sent = self.send(row, observer);
+        let chunks = sent.checkpoint as u32;
+        finish(sent, row, chunks, row.bits(1))
+    }
+
+    /// Last checkpoint that a limit on bits allows: limits are planned on mean bits, so they name a checkpoint, and the
+    /// image sends that checkpoint's chunks whatever they cost it.
+    fn measured_limit(&self, stream: &Stream) -> usize {
+        let last = stream.samples.checkpoints - 1;
+        if self.grant.bits_limit.is_infinite() {
+            return last;
+        }
+        stream.measured.as_ref().map_or(last, |curve| {
+            let limit = self.grant.bits_limit * (1.0 + 1e-9);
+            curve
+                .bits
+                .partition_point(|bits| *bits <= limit)
+                .clamp(1, last + 1)
+                - 1
+        })
+    }
+
+    fn rule(&self) -> Rule<'_> {
+        if !self.grant.stop {
+            return Rule::Never;
+        }
+        match self.packet.stop {
+            StopKind::Never => Rule::Never,
+            StopKind::Entropy => Rule::Entropy(EntropyThreshold {
+                threshold_nats: self.packet.entropy_threshold_nats,
+            }),
+            StopKind::Marginal => {
+                let stream = self.candidate.stream.unwrap_or(0);
+                let table = self
+                    .deployment
+                    .continuation(self.candidate.cut, stream, self.image);
+                match table {
+                    Some(table) => Rule::Marginal(Marginal::new(table, self.price_per_bit())),
+                    None => Rule::Never,
+                }
+            }
+        }
+    }
+
+    /// What a bit costs in units of accuracy at the reference power: Q·(p̃ + circuit)/(V·rate).
+    fn price_per_bit(&self) -> f64 {
+        let device = &self.deployment.devices[self.device as usize];
+        let power_w = self.grant.reference_power_w;
+        let rate_bps =
+            self.deployment
+                .radio
+                .rate_bps(self.grant.bandwidth_hz, self.mean_gain, power_w);
+        let worth = self.deployment.scenario.task.v * device.values.weight;
+        self.energy_queue_j * (power_w + device.radio.circuit_power_w) / (worth * rate_bps)
+    }
+
+    fn send<A: Arrivals, O: SlotObserver>(&self, arrivals: &A, observer: &mut O) -> Transmission {
+        let scenario = &self.deployment.scenario;
+        let bandwidth_hz = self.grant.bandwidth_hz;
+        let reference_w = self.grant.reference_power_w;
+        let noise_w = self.deployment.radio.noise_power_w(bandwidth_hz);
+        let power_max_w = self.deployment.devices[self.device as usize]
+            .values
+            .power_max_w;
+        let link = Link {
+            bandwidth_hz,
+            noise_w,
+            max_efficiency: self.deployment.radio.spectral_cap,
+            slot_s: scenario.frame.slot_s,
+        };
+        let cut = &self.deployment.profile.cuts[self.candidate.cut as usize];
+        let map_bits =
+            f64::from(cut.height) * f64::from(cut.width) * f64::from(self.packet.bits_per_element);
+        let kind = match self.grant.power {
+            PowerMode::Tracking => self.packet.power,
+            PowerMode::Constant => PowerKind::Constant,
+        };
+        let rule = self.rule();
+        let mut gains = self.world.gains(self.device, self.frame, self.mean_gain);
+        macro_rules! with_law {
+            ($law:expr) => {
+                transmit(
+                    &link,
+                    self.window,
+                    reference_w,
+                    &$law,
+                    &rule,
+                    self.packet.feedback_slots,
+                    arrivals,
+                    &mut gains,
+                    observer,
+                )
+            };
+        }
+        match kind {
+            PowerKind::ReferenceTracking => with_law!(ReferenceTracking {
+                kappa_w2: self.packet.kappa_w2,
+                noise_w,
+                power_max_w,
+            }),
+            PowerKind::PaperTracking => with_law!(ReferenceTracking {
+                kappa_w2: paper_kappa_w2(
+                    self.packet.v,
+                    bandwidth_hz,
+                    scenario.frame.slot_s,
+                    map_bits
+                ),
+                noise_w,
+                power_max_w,
+            }),
+            PowerKind::Printed => with_law!(PrintedTracking {
+                level_w2: printed_level_w2(self.packet.v, bandwidth_hz, map_bits),
+                noise_w,
+                power_max_w,
+            }),
+            PowerKind::Constant => with_law!(ConstantPower {
+                power_w: reference_w.min(power_max_w),
+            }),
+            PowerKind::WaterFilling => {
+                let law = match self.deployment.fading {
+                    FadingModel::None => {
+                        WaterFilling::constant(reference_w, self.mean_gain, noise_w, power_max_w)
+                    }
+                    FadingModel::Rayleigh { .. } => {
+                        WaterFilling::rayleigh(reference_w, self.mean_gain, noise_w, power_max_w)
+                    }
+                };
+                with_law!(law)
+            }
+        }
+    }
+}
+
+fn finish<A: Scored>(sent: Transmission, row: &A, chunks: u32, total_bits: f64) -> Uploaded {
+    Uploaded {
+        correct: row.correct(sent.checkpoint),
+        entropy_nats: row.entropy_nats(sent.checkpoint),
+        chunks,
+        total_bits,
+        sent,
+    }
+}
