@@ -1,6 +1,11 @@
 //! From an ONNX network and labelled images to what the scheduler needs: cuts, costs, features, codec, profiles.
+pub mod answer;
 pub mod codec;
 pub mod engine;
 pub mod graph;
 pub mod images;
+pub mod parallel;
+pub mod picture;
+pub mod profiler;
+pub mod raw;
 pub mod tensor;

@@ -2,7 +2,7 @@
 
 use enachi_model::codec::{
     ChannelTransform, Codec, CodecSettings, EncoderScratch, SpatialTransform, Tables, Trainer,
-    train::PASSES,
+    train::{Accumulator, PASSES},
 };
 use proptest::prelude::*;
 
@@ -42,11 +42,13 @@ fn feature(seed: u64, maps: usize, height: usize, width: usize) -> Vec<f32> {
 fn train(settings: CodecSettings, maps: usize, height: usize, width: usize) -> Tables {
     let mut trainer = Trainer::new(settings, maps, height, width);
     for _ in 0..PASSES {
+        let mut sums = Accumulator::default();
         for seed in 0..12 {
-            let partial = trainer.observe(&feature(seed, maps, height, width));
-            trainer.absorb(partial);
+            sums.add(trainer.observe(&feature(seed, maps, height, width)));
         }
-        trainer.finish_pass().expect("calibration features vary");
+        trainer
+            .finish_pass(sums)
+            .expect("calibration features vary");
     }
     trainer.into_tables().expect("all passes were made")
 }

@@ -94,6 +94,17 @@ impl RightMatrix {
     }
 }
 
+/// Transpose of a row-major `rows × cols` matrix.
+pub fn transpose(matrix: &[f32], rows: usize, cols: usize) -> Vec<f32> {
+    let mut out = vec![0.0; rows * cols];
+    for (r, row) in matrix.chunks_exact(cols).enumerate() {
+        for (c, &v) in row.iter().enumerate() {
+            out[c * rows + r] = v;
+        }
+    }
+    out
+}
+
 /// `x · xᵀ` for `x` of shape `rows × cols`.
 pub fn gram(x: &[f32], rows: usize, cols: usize) -> Vec<f32> {
     let mut out = vec![0.0; rows * rows];

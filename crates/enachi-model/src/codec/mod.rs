@@ -4,6 +4,7 @@
 //! the chunks. All models are static and come from calibration images ([`train`]); nothing adapts across chunks, so a
 //! lost chunk costs at most the rest of its own band.
 
+pub mod file;
 mod linalg;
 pub mod plane;
 pub mod range;

@@ -1,5 +1,6 @@
 //! Feature ↔ chunks: the codec that device and edge run.
 
+use super::linalg::transpose;
 use super::plane::{Known, MAX_MAGNITUDE, PlaneCoder, Reader, SIGN, Writer};
 use super::range::{RangeDecoder, RangeEncoder};
 use super::tables::*;
@@ -82,15 +83,10 @@ impl Codec {
         tables.validate()?;
         let k = tables.kept;
         let maps = tables.geometry.maps;
-        let synthesis = tables.synthesis.clone().unwrap_or_else(|| {
-            let mut transposed = vec![0.0; maps * k];
-            for (row, values) in tables.analysis.chunks_exact(maps).enumerate() {
-                for (column, &v) in values.iter().enumerate() {
-                    transposed[column * k + row] = v;
-                }
-            }
-            transposed
-        });
+        let synthesis = tables
+            .synthesis
+            .clone()
+            .unwrap_or_else(|| transpose(&tables.analysis, k, maps));
         let transform = Transform::new(
             tables.geometry,
             k,

@@ -4,7 +4,7 @@
 //! depend on the number of threads: channel moments → basis; coefficient scales → step, entry planes and bands;
 //! context and reconstruction counts → static models; bytes and distortion per plane → chunks and their order.
 
-use super::linalg::{gram, symmetric_eigen};
+use super::linalg::{gram, symmetric_eigen, transpose};
 use super::plane::{Counter, Known, SIGN, Writer};
 use super::range::RangeEncoder;
 use super::stream::{Codec, EncoderScratch, framed_bytes};
@@ -58,47 +58,51 @@ impl Default for CodecSettings {
             spatial: SpatialTransform::Dct,
             block: None,
             keep: None,
-            snr_db: 16.0,
-            chunk_bytes: 80.0,
-            band_bytes: 800.0,
+            snr_db: 12.0,
+            chunk_bytes: 60.0,
+            band_bytes: 400.0,
         }
     }
 }
 
+/// Reconstruction point inside a quantiser interval before it is measured.
+const INITIAL_POINT: f32 = 0.45;
+
 enum Stage {
-    Moments {
-        sum: Vec<f64>,
-        outer: Vec<f64>,
-    },
+    Moments,
     Spread {
         transform: Transform,
         analysis: Vec<f32>,
-        energy: Vec<f64>,
     },
-    Counts {
-        codec: Box<Codec>,
-        counts: Vec<[u64; 2]>,
-        points: Vec<[f64; 2]>,
-    },
-    Rates {
-        codec: Box<Codec>,
-        bytes: Vec<f64>,
-        distortion: Vec<f64>,
-        energy: Vec<f64>,
-    },
+    Counts(Box<Codec>),
+    Rates(Box<Codec>),
     Done(Box<Tables>),
 }
 
-/// One image's contribution to a pass.
-pub enum Partial {
-    /// Channel sums and second moments.
-    Moments(Vec<f64>, Vec<f32>),
-    /// Squared coefficients per (map, frequency).
-    Spread(Vec<f64>),
-    /// Context counts; sum and number of offsets inside the quantiser interval.
-    Counts(Vec<[u64; 2]>, Vec<[f64; 2]>),
-    /// Bytes and squared error after each provisional chunk; energy of each band.
-    Rates(Vec<f64>, Vec<f64>, Vec<f64>),
+/// One image's contribution to a pass: arrays to be added up.
+pub struct Partial(Vec<Vec<f64>>);
+
+/// Sum of the contributions of a pass. Add them in a fixed order of images.
+#[derive(Default)]
+pub struct Accumulator {
+    images: usize,
+    sums: Vec<Vec<f64>>,
+}
+
+impl Accumulator {
+    /// Add one image's contribution.
+    pub fn add(&mut self, partial: Partial) {
+        self.images += 1;
+        if self.sums.is_empty() {
+            self.sums = partial.0;
+            return;
+        }
+        for (total, part) in self.sums.iter_mut().zip(partial.0) {
+            for (t, p) in total.iter_mut().zip(part) {
+                *t += p;
+            }
+        }
+    }
 }
 
 /// Builds the tables of one cut, pass by pass.
@@ -106,12 +110,13 @@ pub struct Trainer {
     settings: CodecSettings,
     geometry: Geometry,
     mean: Vec<f32>,
-    images: usize,
     stage: Stage,
 }
 
 /// Passes over the calibration images.
 pub const PASSES: usize = 4;
+/// The pass whose sums [`Trainer::degrade`] needs.
+pub const SPREAD_PASS: usize = 1;
 
 impl Trainer {
     /// Trainer for a tensor of `maps × height × width`.
@@ -120,10 +125,6 @@ impl Trainer {
             (SpatialTransform::None, _) => 1,
             (SpatialTransform::Dct, Some(side)) => side.clamp(1, length),
             (SpatialTransform::Dct, None) => Geometry::best_block(length),
-        };
-        let outer = match settings.channels {
-            ChannelTransform::None => maps,
-            ChannelTransform::Klt => maps * maps,
         };
         Self {
             settings,
@@ -135,35 +136,38 @@ impl Trainer {
                 block_width: block(width),
             },
             mean: Vec::new(),
-            images: 0,
-            stage: Stage::Moments {
-                sum: vec![0.0; maps],
-                outer: vec![0.0; outer],
-            },
+            stage: Stage::Moments,
         }
     }
 
-    /// Elements of the feature it expects.
-    pub fn elements(&self) -> usize {
-        self.geometry.elements()
+    /// Change the signal-to-noise ratio of the whole stream; has an effect up to the end of the second pass.
+    pub fn set_snr_db(&mut self, snr_db: f64) {
+        self.settings.snr_db = snr_db;
     }
 
     /// Look at one feature; pure, so images can be looked at in parallel.
+    ///
+    /// # Panics
+    /// After the last pass.
     pub fn observe(&self, feature: &[f32]) -> Partial {
         let g = &self.geometry;
         match &self.stage {
-            Stage::Moments { outer, .. } => {
+            Stage::Moments => {
                 let maps = feature.chunks_exact(g.area());
                 let sum = maps
                     .clone()
                     .map(|map| map.iter().map(|&v| f64::from(v)).sum())
                     .collect();
-                let outer = if outer.len() == g.maps {
-                    maps.map(|map| map.iter().map(|v| v * v).sum()).collect()
-                } else {
-                    gram(feature, g.maps, g.area())
+                let outer = match self.settings.channels {
+                    ChannelTransform::None => maps
+                        .map(|map| map.iter().map(|&v| f64::from(v) * f64::from(v)).sum())
+                        .collect(),
+                    ChannelTransform::Klt => gram(feature, g.maps, g.area())
+                        .into_iter()
+                        .map(f64::from)
+                        .collect(),
                 };
-                Partial::Moments(sum, outer)
+                Partial(vec![sum, outer])
             }
             Stage::Spread { transform, .. } => {
                 let (mut y, mut scratch) = (Vec::new(), Scratch::default());
@@ -177,112 +181,69 @@ impl Trainer {
                         }
                     }
                 }
-                Partial::Spread(energy)
+                Partial(vec![energy])
             }
-            Stage::Counts { codec, .. } => observe_counts(codec, feature),
-            Stage::Rates { codec, .. } => observe_rates(codec, feature),
+            Stage::Counts(codec) => observe_counts(codec, feature),
+            Stage::Rates(codec) => observe_rates(codec, feature),
             Stage::Done(_) => unreachable!("training has ended"),
         }
     }
 
-    /// Add one image's contribution. Call in a fixed order of images.
-    pub fn absorb(&mut self, partial: Partial) {
-        fn add(total: &mut [f64], part: impl IntoIterator<Item = f64>) {
-            for (t, p) in total.iter_mut().zip(part) {
-                *t += p;
-            }
+    /// What a feature would look like after a whole stream at `snr_db`, before any model is trained. `None` outside
+    /// the second pass; `sums` are that pass's.
+    pub fn degrade(&self, sums: &Accumulator, snr_db: f64, feature: &[f32]) -> Option<Vec<f32>> {
+        let Stage::Spread { transform, .. } = &self.stage else {
+            return None;
+        };
+        let step = self.step(&self.variance(sums), snr_db)? as f32;
+        let (mut y, mut scratch) = (Vec::new(), Scratch::default());
+        transform.forward(feature, &mut scratch, &mut y);
+        for v in &mut y {
+            let magnitude = (v.abs() / step).floor();
+            *v = if magnitude > 0.0 {
+                (magnitude + INITIAL_POINT) * step * v.signum()
+            } else {
+                0.0
+            };
         }
-        self.images += 1;
-        match (&mut self.stage, partial) {
-            (Stage::Moments { sum, outer }, Partial::Moments(s, o)) => {
-                add(sum, s);
-                add(outer, o.into_iter().map(f64::from));
-            }
-            (Stage::Spread { energy, .. }, Partial::Spread(e)) => add(energy, e),
-            (Stage::Counts { counts, points, .. }, Partial::Counts(c, p)) => {
-                for (t, n) in counts.iter_mut().zip(c) {
-                    t[0] += n[0];
-                    t[1] += n[1];
-                }
-                for (t, n) in points.iter_mut().zip(p) {
-                    t[0] += n[0];
-                    t[1] += n[1];
-                }
-            }
-            (
-                Stage::Rates {
-                    bytes,
-                    distortion,
-                    energy,
-                    ..
-                },
-                Partial::Rates(b, d, e),
-            ) => {
-                add(bytes, b);
-                add(distortion, d);
-                add(energy, e);
-            }
-            _ => unreachable!("a partial belongs to the stage that made it"),
-        }
+        let mut out = vec![0.0; feature.len()];
+        transform.inverse(&y, transform.kept(), &mut scratch, &mut out);
+        Some(out)
     }
 
     /// End a pass. After [`PASSES`] of them [`Self::into_tables`] is ready.
-    pub fn finish_pass(&mut self) -> Result<(), TablesError> {
-        if self.images == 0 {
+    pub fn finish_pass(&mut self, sums: Accumulator) -> Result<(), TablesError> {
+        if sums.images == 0 {
             return Err(TablesError("no calibration features".into()));
         }
-        let images = std::mem::take(&mut self.images) as f64;
-        let stage = std::mem::replace(
-            &mut self.stage,
-            Stage::Moments {
-                sum: Vec::new(),
-                outer: Vec::new(),
-            },
-        );
-        self.stage = match stage {
-            Stage::Moments { sum, outer } => self.choose_basis(&sum, &outer, images),
-            Stage::Spread {
-                analysis, energy, ..
-            } => {
-                let tables = self.choose_scales(analysis, &energy, images)?;
-                Stage::Counts {
-                    codec: Box::new(Codec::new(tables)?),
-                    counts: vec![[0; 2]; CONTEXTS],
-                    points: vec![[0.0; 2]; MAGNITUDE_CLASSES * RATIO_CLASSES],
-                }
+        let images = sums.images as f64;
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Moments) {
+            Stage::Moments => self.choose_basis(&sums.sums[0], &sums.sums[1], images),
+            Stage::Spread { analysis, .. } => {
+                let tables = self.choose_scales(analysis, &self.variance(&sums))?;
+                Stage::Counts(Box::new(Codec::new(tables)?))
             }
-            Stage::Counts {
-                codec,
-                counts,
-                points,
-            } => {
+            Stage::Counts(codec) => {
                 let mut tables = codec.tables().clone();
-                tables.models = counts.iter().map(|&c| probability_of_false(c)).collect();
-                // Two samples at the middle of a falling density steady the rare classes.
-                tables.points = points
-                    .iter()
-                    .map(|[sum, n]| ((sum + 0.9) / (n + 2.0)) as f32)
+                tables.models = sums.sums[0]
+                    .chunks_exact(2)
+                    .map(|c| probability_of_false(c[0], c[1]))
                     .collect();
-                let (chunks, bands) = (tables.chunks.len(), tables.bands.len());
-                Stage::Rates {
-                    codec: Box::new(Codec::new(tables)?),
-                    bytes: vec![0.0; chunks],
-                    distortion: vec![0.0; chunks],
-                    energy: vec![0.0; bands],
-                }
+                // Two samples at the middle of a falling density steady the rare classes.
+                tables.points = sums.sums[1]
+                    .chunks_exact(2)
+                    .map(|c| ((c[0] + 2.0 * f64::from(INITIAL_POINT)) / (c[1] + 2.0)) as f32)
+                    .collect();
+                Stage::Rates(Box::new(Codec::new(tables)?))
             }
-            Stage::Rates {
-                codec,
-                bytes,
-                distortion,
-                energy,
-            } => {
+            Stage::Rates(codec) => {
                 let mut tables = codec.tables().clone();
+                let bytes: Vec<f64> = sums.sums[0].iter().map(|b| b / images).collect();
                 tables.chunks = schedule(
                     &tables.chunks,
-                    &bytes.iter().map(|b| b / images).collect::<Vec<_>>(),
-                    &distortion,
-                    &energy,
+                    &bytes,
+                    &sums.sums[1],
+                    &sums.sums[2],
                     self.settings.chunk_bytes,
                 );
                 tables.validate()?;
@@ -299,6 +260,23 @@ impl Trainer {
             Stage::Done(tables) => Some(*tables),
             _ => None,
         }
+    }
+
+    /// Variance of every (map, frequency) from the sums of the second pass.
+    fn variance(&self, sums: &Accumulator) -> Vec<f64> {
+        let (down, across) = self.geometry.blocks();
+        let samples = (sums.images * down * across) as f64;
+        sums.sums[0].iter().map(|e| e / samples).collect()
+    }
+
+    /// Finest step for a signal-to-noise ratio, by reverse water-filling; `None` for a tensor that does not vary.
+    ///
+    /// Coefficients far above the step are left with step²/12, those below it with their variance; 6 is between, and
+    /// what a dead-zone quantiser was seen to need.
+    fn step(&self, variance: &[f64], snr_db: f64) -> Option<f64> {
+        let total: f64 = variance.iter().sum();
+        (total.is_finite() && total > 0.0)
+            .then(|| (6.0 * water_level(variance, total / 10f64.powf(snr_db / 10.0))).sqrt())
     }
 
     fn choose_basis(&mut self, sum: &[f64], outer: &[f64], images: f64) -> Stage {
@@ -331,40 +309,26 @@ impl Trainer {
         };
         let kept = self.settings.keep.unwrap_or(maps).clamp(1, maps);
         let analysis = analysis[..kept * maps].to_vec();
-        // The inverse is not used in calibration.
         let transform = Transform::new(
             self.geometry,
             kept,
             analysis.clone(),
-            vec![0.0; kept * maps],
+            transpose(&analysis, kept, maps),
             self.mean.clone(),
         );
         Stage::Spread {
-            energy: vec![0.0; kept * self.geometry.frequencies()],
             transform,
             analysis,
         }
     }
 
-    fn choose_scales(
-        &self,
-        analysis: Vec<f32>,
-        energy: &[f64],
-        images: f64,
-    ) -> Result<Tables, TablesError> {
+    fn choose_scales(&self, analysis: Vec<f32>, variance: &[f64]) -> Result<Tables, TablesError> {
         let g = self.geometry;
         let f = g.frequencies();
         let (down, across) = g.blocks();
-        let samples = images * (down * across) as f64;
-        let variance: Vec<f64> = energy.iter().map(|e| e / samples).collect();
-        let total: f64 = variance.iter().sum();
-        if !(total.is_finite() && total > 0.0) {
-            return Err(TablesError(
-                "the tensor does not vary over the calibration images".into(),
-            ));
-        }
-        let step =
-            (6.0 * water_level(&variance, total / 10f64.powf(self.settings.snr_db / 10.0))).sqrt();
+        let step = self.step(variance, self.settings.snr_db).ok_or_else(|| {
+            TablesError("the tensor does not vary over the calibration images".into())
+        })?;
         let scale_class = |v: f64| {
             // v = 0 gives −∞, which saturates.
             (2.0 * (v.sqrt() / step).log2())
@@ -398,7 +362,7 @@ impl Trainer {
             bands,
             chunks: Vec::new(),
             models: vec![1 << 14; CONTEXTS],
-            points: vec![0.45; MAGNITUDE_CLASSES * RATIO_CLASSES],
+            points: vec![INITIAL_POINT; MAGNITUDE_CLASSES * RATIO_CLASSES],
         };
         for band in 0..tables.bands.len() {
             for plane in (0..tables.planes(band)).rev() {
@@ -450,8 +414,8 @@ fn split_bands(bits: &[f64], target: f64) -> Vec<Band> {
 }
 
 /// Krichevsky–Trofimov estimate, in 2^15 parts.
-fn probability_of_false([zeros, ones]: [u64; 2]) -> u16 {
-    let p = (zeros as f64 + 0.5) / ((zeros + ones) as f64 + 1.0);
+fn probability_of_false(zeros: f64, ones: f64) -> u16 {
+    let p = (zeros + 0.5) / (zeros + ones + 1.0);
     (p * 32768.0).round().clamp(24.0, 32768.0 - 24.0) as u16
 }
 
@@ -481,7 +445,8 @@ fn observe_counts(codec: &Codec, feature: &[f32]) -> Partial {
             points[class][1] += 1.0;
         });
     }
-    Partial::Counts(counts, points)
+    let flat = counts.iter().flatten().map(|&n| n as f64).collect();
+    Partial(vec![flat, points.concat()])
 }
 
 fn observe_rates(codec: &Codec, feature: &[f32]) -> Partial {
@@ -521,7 +486,7 @@ fn observe_rates(codec: &Codec, feature: &[f32]) -> Partial {
         });
         distortion.push(energy[band] - removed);
     }
-    Partial::Rates(bytes, distortion, energy)
+    Partial(vec![bytes, distortion, energy])
 }
 
 /// Visit every significant coefficient of a band: index, known value, scale class.

@@ -3,7 +3,7 @@
 //! Both parts are orthonormal unless the tables say otherwise, so squared error in coefficients is squared error in
 //! the feature. Coefficients are laid out `[map][block][frequency]`, frequencies from low to high.
 
-use super::linalg::{LeftMatrix, RightMatrix};
+use super::linalg::{LeftMatrix, RightMatrix, transpose};
 
 /// Size of the tensor at a cut and of the blocks of the spatial transform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,12 +113,7 @@ impl Transform {
         let f = geometry.frequencies();
         let dct = (f > 1).then(|| {
             let forward = dct_matrix(&geometry);
-            let mut transposed = vec![0.0; f * f];
-            for i in 0..f {
-                for j in 0..f {
-                    transposed[j * f + i] = forward[i * f + j];
-                }
-            }
+            let transposed = transpose(&forward, f, f);
             // Rows of `forward` are basis functions: coefficients = samples · forwardᵀ, samples = coefficients · forward.
             (
                 RightMatrix::new(&transposed, f, f),

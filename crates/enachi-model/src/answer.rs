@@ -1,0 +1,71 @@
+//! What the network says: top-1 class and predictive entropy.
+
+/// Answer to one image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answer {
+    /// Class with the largest score; the first of equals.
+    pub top1: u16,
+    /// ENACHI (5): entropy of the class probabilities \[nat\].
+    pub entropy_nats: f32,
+}
+
+/// Logarithms of the class probabilities behind one row of scores. Scores that are non-negative and sum to one are
+/// probabilities; anything else is logits.
+pub fn log_probabilities(scores: &[f32]) -> Vec<f64> {
+    let sum: f64 = scores.iter().map(|&s| f64::from(s)).sum();
+    if scores.iter().all(|&s| s >= 0.0) && (sum - 1.0).abs() < 1e-3 {
+        return scores.iter().map(|&s| (f64::from(s) / sum).ln()).collect();
+    }
+    let peak = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let shifted = scores.iter().map(|&s| f64::from(s - peak));
+    let total = shifted.clone().map(f64::exp).sum::<f64>().ln();
+    shifted.map(|s| s - total).collect()
+}
+
+/// KL(p ‖ q) \[nat\] of two rows of log-probabilities.
+pub fn divergence_nats(p: &[f64], q: &[f64]) -> f64 {
+    p.iter()
+        .zip(q)
+        .filter(|(p, _)| p.is_finite())
+        .map(|(p, q)| p.exp() * (p - q.max(-100.0)))
+        .sum()
+}
+
+/// Read one row of scores.
+pub fn read_answer(scores: &[f32]) -> Answer {
+    let top = (0..scores.len())
+        .reduce(|best, i| if scores[i] > scores[best] { i } else { best })
+        .unwrap_or(0);
+    let entropy: f64 = log_probabilities(scores)
+        .into_iter()
+        .filter(|l| l.is_finite())
+        .map(|l| -l.exp() * l)
+        .sum();
+    Answer {
+        top1: top as u16,
+        entropy_nats: entropy.max(0.0) as f32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logits_and_probabilities_agree() {
+        let logits = [1.0f32, 3.0, -2.0, 0.5];
+        let total: f32 = logits.iter().map(|l| l.exp()).sum();
+        let probabilities: Vec<f32> = logits.iter().map(|l| l.exp() / total).collect();
+        let (a, b) = (read_answer(&logits), read_answer(&probabilities));
+        assert_eq!(a.top1, 1);
+        assert_eq!(b.top1, 1);
+        assert!((a.entropy_nats - b.entropy_nats).abs() < 1e-5);
+        let uniform = read_answer(&[0.0; 10]);
+        assert!((uniform.entropy_nats - 10f32.ln()).abs() < 1e-6);
+        assert!(read_answer(&[1000.0, 0.0]).entropy_nats < 1e-6);
+        let (p, q) = (log_probabilities(&logits), log_probabilities(&[0.0; 4]));
+        assert!(divergence_nats(&p, &p).abs() < 1e-12);
+        let want = 4f64.ln() - f64::from(a.entropy_nats);
+        assert!((divergence_nats(&p, &q) - want).abs() < 1e-5);
+    }
+}

@@ -1,0 +1,264 @@
+//! Calibration: codec tables and raw-map statistics of every cut.
+
+use super::{Job, ProfilerError, Step};
+use crate::answer::{divergence_nats, log_probabilities};
+use crate::codec::train::{Accumulator, PASSES, SPREAD_PASS};
+use crate::codec::{Tables, Trainer};
+use crate::images::to_tensor;
+use crate::parallel::ordered_fold;
+use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Statistics of the raw maps at one cut.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RawStatistics {
+    /// Mean per map.
+    pub mean: Vec<f32>,
+    /// Smallest value per map.
+    pub low: Vec<f32>,
+    /// Largest value per map.
+    pub high: Vec<f32>,
+    /// Variance around the mean per map: what is lost when the mean stands in for the map.
+    pub energy: Vec<f64>,
+}
+
+/// What calibration found at one cut.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CutCalibration {
+    /// The cut.
+    pub name: String,
+    /// Codec tables.
+    pub tables: Tables,
+    /// Raw maps.
+    pub raw: RawStatistics,
+}
+
+/// What calibration found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calibration {
+    /// Channel means of the network's input.
+    pub input_mean: Vec<f32>,
+    /// Inner cuts, in order.
+    pub cuts: Vec<CutCalibration>,
+}
+
+impl Calibration {
+    /// Names and tables of all cuts.
+    pub fn tables(&self) -> Vec<(&str, &Tables)> {
+        self.cuts
+            .iter()
+            .map(|cut| (cut.name.as_str(), &cut.tables))
+            .collect()
+    }
+}
+
+#[derive(Default)]
+struct Sums {
+    count: f64,
+    sum: Vec<f64>,
+    square: Vec<f64>,
+    low: Vec<f32>,
+    high: Vec<f32>,
+}
+
+impl Sums {
+    fn of(data: &[f32], area: usize) -> Self {
+        let maps = data.chunks_exact(area);
+        let fold = |map: &[f32], f: fn(f32, f32) -> f32, start| map.iter().copied().fold(start, f);
+        Self {
+            count: area as f64,
+            sum: maps
+                .clone()
+                .map(|m| m.iter().map(|&v| f64::from(v)).sum())
+                .collect(),
+            square: maps
+                .clone()
+                .map(|m| m.iter().map(|&v| f64::from(v) * f64::from(v)).sum())
+                .collect(),
+            low: maps
+                .clone()
+                .map(|m| fold(m, f32::min, f32::INFINITY))
+                .collect(),
+            high: maps.map(|m| fold(m, f32::max, f32::NEG_INFINITY)).collect(),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        if self.sum.is_empty() {
+            *self = other;
+            return;
+        }
+        self.count += other.count;
+        for i in 0..self.sum.len() {
+            self.sum[i] += other.sum[i];
+            self.square[i] += other.square[i];
+            self.low[i] = self.low[i].min(other.low[i]);
+            self.high[i] = self.high[i].max(other.high[i]);
+        }
+    }
+
+    fn finish(self) -> RawStatistics {
+        let mean: Vec<f64> = self.sum.iter().map(|s| s / self.count).collect();
+        RawStatistics {
+            energy: self
+                .square
+                .iter()
+                .zip(&mean)
+                .map(|(s, m)| (s / self.count - m * m).max(0.0))
+                .collect(),
+            mean: mean.into_iter().map(|m| m as f32).collect(),
+            low: self.low,
+            high: self.high,
+        }
+    }
+}
+
+/// Train everything that the calibration images teach.
+pub fn calibrate(
+    job: &Job,
+    progress: &(dyn Fn(Step) + Sync),
+) -> Result<Calibration, ProfilerError> {
+    let images = job.calibration.len();
+    progress(Step::Begin("calibrating", (images * PASSES) as u64, 0));
+    let mut trainers: Vec<Trainer> = job
+        .cuts
+        .iter()
+        .map(|cut| Trainer::new(job.settings.codec, cut.maps, cut.height, cut.width))
+        .collect();
+    let mut raw: Vec<Sums> = (0..=job.cuts.len()).map(|_| Sums::default()).collect();
+    for pass in 0..PASSES {
+        let mut sums: Vec<Accumulator> = trainers.iter().map(|_| Accumulator::default()).collect();
+        ordered_fold(
+            job.threads,
+            images,
+            |i| {
+                let picture = job.picture(&job.calibration[i])?;
+                let (features, _) = job.features(&picture)?;
+                let partials: Vec<_> = features
+                    .iter()
+                    .zip(&trainers)
+                    .map(|(feature, trainer)| trainer.observe(&feature.data))
+                    .collect();
+                let raw = if pass == 0 {
+                    let x = to_tensor(&picture, &job.preprocess);
+                    let inner = features.iter().zip(&job.cuts);
+                    std::iter::once(Sums::of(&x.data, x.data.len() / 3))
+                        .chain(inner.map(|(f, cut)| Sums::of(&f.data, cut.height * cut.width)))
+                        .collect()
+                } else {
+                    Vec::new()
+                };
+                Ok::<_, ProfilerError>((partials, raw))
+            },
+            |_, (partials, part)| {
+                for (total, partial) in sums.iter_mut().zip(partials) {
+                    total.add(partial);
+                }
+                for (total, part) in raw.iter_mut().zip(part) {
+                    total.add(part);
+                }
+                progress(Step::Advance(1));
+            },
+        )?;
+        if pass == SPREAD_PASS
+            && let Some(limit) = job.settings.max_divergence_nats
+        {
+            choose_quality(job, &mut trainers, &sums, limit, progress)?;
+        }
+        for ((trainer, sums), cut) in trainers.iter_mut().zip(sums).zip(&job.cuts) {
+            trainer
+                .finish_pass(sums)
+                .map_err(|source| ProfilerError::Codec {
+                    cut: cut.name.clone(),
+                    source,
+                })?;
+        }
+    }
+    let mut raw = raw.into_iter().map(Sums::finish);
+    let input_mean = raw.next().expect("the input comes first").mean;
+    Ok(Calibration {
+        input_mean,
+        cuts: trainers
+            .into_iter()
+            .zip(raw)
+            .zip(&job.cuts)
+            .map(|((trainer, raw), cut)| CutCalibration {
+                name: cut.name.clone(),
+                tables: trainer.into_tables().expect("every pass was made"),
+                raw,
+            })
+            .collect(),
+    })
+}
+
+/// Signal-to-noise ratios of a whole stream that are tried \[dB\].
+const SNR_DB: [f64; 12] = [
+    3.0, 4.5, 6.0, 7.5, 9.0, 10.5, 12.0, 14.0, 16.0, 18.0, 21.0, 24.0,
+];
+/// Calibration images on which they are tried.
+const QUALITY_IMAGES: usize = 40;
+
+/// Give every cut the least quality at which a whole stream leaves the network's answer alone: the mean divergence
+/// KL(answer to the feature ‖ answer to the coded feature) is at most `limit` nat. By bisection over [`SNR_DB`].
+fn choose_quality(
+    job: &Job,
+    trainers: &mut [Trainer],
+    sums: &[Accumulator],
+    limit: f64,
+    progress: &(dyn Fn(Step) + Sync),
+) -> Result<(), ProfilerError> {
+    let images = job.calibration.len().min(QUALITY_IMAGES);
+    let rounds = SNR_DB.len().ilog2() as u64 + 1;
+    progress(Step::Begin("choosing quality", images as u64 * rounds, 0));
+    let mut range: Vec<(usize, usize)> = trainers.iter().map(|_| (0, SNR_DB.len() - 1)).collect();
+    while range.iter().any(|(low, high)| low < high) {
+        let tried: Vec<usize> = range.iter().map(|(low, high)| (low + high) / 2).collect();
+        let mut divergence = vec![0.0; trainers.len()];
+        ordered_fold(
+            job.threads,
+            images,
+            |i| {
+                let (features, scores) = job.features(&job.picture(&job.calibration[i])?)?;
+                let whole = log_probabilities(&scores.data);
+                let mut found = vec![0.0; features.len()];
+                for (c, feature) in features.iter().enumerate() {
+                    if range[c].0 == range[c].1 {
+                        continue;
+                    }
+                    let Some(data) = trainers[c].degrade(&sums[c], SNR_DB[tried[c]], &feature.data)
+                    else {
+                        continue;
+                    };
+                    let coded = Tensor {
+                        shape: feature.shape.clone(),
+                        data,
+                    };
+                    let scores =
+                        job.engine
+                            .run(&job.cuts[c].name, &coded, job.graph.output_name())?;
+                    found[c] = divergence_nats(&whole, &log_probabilities(&scores.data));
+                }
+                Ok::<_, ProfilerError>(found)
+            },
+            |_, found| {
+                for (total, d) in divergence.iter_mut().zip(found) {
+                    *total += d / images as f64;
+                }
+                progress(Step::Advance(1));
+            },
+        )?;
+        for (c, (low, high)) in range.iter_mut().enumerate() {
+            if low < high {
+                if divergence[c] <= limit {
+                    *high = tried[c];
+                } else {
+                    *low = tried[c] + 1;
+                }
+            }
+        }
+    }
+    for (trainer, (chosen, _)) in trainers.iter_mut().zip(range) {
+        trainer.set_snr_db(SNR_DB[chosen]);
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! The work folder of a profiling job: what is finished survives a stop.
+//!
+//! `job.json` says what the work belongs to, `calibration.safetensors` and `calibration.json` hold the first phase, and
+//! `rows.jsonl` gains one line per measured image. A line that was cut off is measured again.
+
+use super::{Calibration, CutCalibration, Job, RawStatistics};
+use crate::codec::file;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The folder holds another job's work.
+    #[error(
+        "{path} holds unfinished work with other settings ({differs}); finish it with the settings it was begun with, or remove the folder"
+    )]
+    OtherJob {
+        /// The work folder.
+        path: PathBuf,
+        /// First thing that differs.
+        differs: String,
+    },
+    /// A file of the folder is damaged.
+    #[error("{path} is damaged ({reason}); remove the folder to begin again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// What a stream gave at one checkpoint: bits, top-1 class, entropy \[nat\].
+pub type Outcome = (u32, u16, f32);
+
+/// Everything measured on one image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Index in the list of measured images.
+    pub image: usize,
+    /// The whole network's answer.
+    pub top1: u16,
+    /// Outcomes per stream of the plan and checkpoint after "nothing sent"; `None` where the stream is not measured on
+    /// this image.
+    pub streams: Vec<Option<Vec<Outcome>>>,
+}
+
+/// The work folder.
+pub struct Journal {
+    folder: PathBuf,
+    rows: BTreeMap<usize, Row>,
+    log: File,
+}
+
+impl Journal {
+    /// Open the work folder of a job, or begin it.
+    pub fn open(job: &Job) -> Result<Self, JournalError> {
+        let folder = job.work_folder.clone();
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        let identity = identity(job);
+        let path = folder.join("job.json");
+        match fs::read_to_string(&path) {
+            Ok(found) => {
+                if let Some(differs) = difference(&found, &identity) {
+                    return Err(JournalError::OtherJob {
+                        path: folder,
+                        differs,
+                    });
+                }
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                replace(&path, identity.as_bytes())?
+            }
+            Err(e) => return Err(at(&path)(e)),
+        }
+        let path = folder.join("rows.jsonl");
+        let text = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(e) => return Err(at(&path)(e)),
+        };
+        let mut rows = BTreeMap::new();
+        let mut good = 0;
+        for line in text.split_inclusive(|&b| b == b'\n') {
+            let Ok(row) = serde_json::from_slice::<Row>(line) else {
+                break;
+            };
+            if line.last() != Some(&b'\n') || row.image >= job.measured.len() {
+                break;
+            }
+            good += line.len();
+            rows.insert(row.image, row);
+        }
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(at(&path))?;
+        // Drop a line that was cut off, so that the next one starts clean.
+        log.set_len(good as u64).map_err(at(&path))?;
+        Ok(Self { folder, rows, log })
+    }
+
+    /// The calibration, if it was finished.
+    pub fn calibration(&self, job: &Job) -> Result<Option<Calibration>, JournalError> {
+        let path = self.folder.join("calibration.json");
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(at(&path)(e)),
+        };
+        let damaged = |path: &Path, reason: String| JournalError::Damaged {
+            path: path.to_owned(),
+            reason,
+        };
+        let (input_mean, raw): (Vec<f32>, Vec<RawStatistics>) =
+            serde_json::from_slice(&text).map_err(|e| damaged(&path, e.to_string()))?;
+        let path = self.folder.join("calibration.safetensors");
+        let bytes = fs::read(&path).map_err(at(&path))?;
+        let (_, tables) = file::from_bytes(&bytes).map_err(|e| damaged(&path, e.to_string()))?;
+        if tables.len() != job.cuts.len() || raw.len() != job.cuts.len() {
+            return Err(damaged(&path, "cuts are missing".into()));
+        }
+        Ok(Some(Calibration {
+            input_mean,
+            cuts: tables
+                .into_iter()
+                .zip(raw)
+                .map(|((name, tables), raw)| CutCalibration { name, tables, raw })
+                .collect(),
+        }))
+    }
+
+    /// Keep a finished calibration.
+    pub fn store_calibration(&self, job: &Job, made: &Calibration) -> Result<(), JournalError> {
+        let path = self.folder.join("calibration.safetensors");
+        let damaged = |reason: String| JournalError::Damaged {
+            path: path.clone(),
+            reason,
+        };
+        let bytes = file::to_bytes(job.graph.sha256(), made.tables())
+            .map_err(|e| damaged(e.to_string()))?;
+        replace(&path, &bytes)?;
+        let raw: Vec<&RawStatistics> = made.cuts.iter().map(|cut| &cut.raw).collect();
+        let text =
+            serde_json::to_vec(&(&made.input_mean, raw)).map_err(|e| damaged(e.to_string()))?;
+        // Written last: its presence says that both are complete.
+        replace(&self.folder.join("calibration.json"), &text)
+    }
+
+    /// Rows measured so far, by image.
+    pub fn rows(&self) -> &BTreeMap<usize, Row> {
+        &self.rows
+    }
+
+    /// Keep a finished row.
+    pub fn append(&mut self, row: Row) -> Result<(), JournalError> {
+        let path = self.folder.join("rows.jsonl");
+        let mut line = serde_json::to_vec(&row).map_err(|e| at(&path)(e.into()))?;
+        line.push(b'\n');
+        self.log.write_all(&line).map_err(at(&path))?;
+        self.rows.insert(row.image, row);
+        Ok(())
+    }
+}
+
+fn at(path: &Path) -> impl Fn(std::io::Error) -> JournalError + use<> {
+    let path = path.to_owned();
+    move |source| JournalError::Io {
+        path: path.clone(),
+        source,
+    }
+}
+
+/// Write a file so that it is there whole or not at all.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
+    let temporary = path.with_extension("part");
+    fs::write(&temporary, bytes).map_err(at(&temporary))?;
+    fs::rename(&temporary, path).map_err(at(path))
+}
+
+/// Everything that decides the results, as pretty JSON.
+fn identity(job: &Job) -> String {
+    let names = |items: &[crate::images::Item]| {
+        items
+            .iter()
+            .map(|item| format!("{} {}", item.label, item.name))
+            .collect::<Vec<_>>()
+    };
+    let cuts: Vec<&str> = job.cuts.iter().map(|cut| cut.name.as_str()).collect();
+    let value = serde_json::json!({
+        "version": 1,
+        "model": job.graph.sha256(),
+        "engine": job.engine.name(),
+        "settings": job.settings,
+        "preprocess": format!("{:?}", job.preprocess),
+        "cuts": cuts,
+        "calibration": names(&job.calibration),
+        "measured": names(&job.measured),
+    });
+    format!("{value:#}")
+}
+
+/// The first line in which two identities differ.
+fn difference(found: &str, wanted: &str) -> Option<String> {
+    if found == wanted {
+        return None;
+    }
+    let pair = found
+        .lines()
+        .zip(wanted.lines())
+        .find(|(f, w)| f != w)
+        .map(|(f, w)| format!("`{}` there, `{}` asked", f.trim(), w.trim()));
+    Some(pair.unwrap_or_else(|| "lists of different length".into()))
+}

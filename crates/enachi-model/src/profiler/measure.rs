@@ -1,0 +1,164 @@
+//! Measurement: what the tail answers at every checkpoint of every stream, image by image.
+
+use super::journal::{Journal, Outcome, Row};
+use super::streams::{Coder, StreamPlan};
+use super::{Job, ProfilerError, Step};
+use crate::answer::read_answer;
+use crate::codec::EncoderScratch;
+use crate::images::{RgbCrop, to_tensor};
+use crate::parallel::for_each_parallel;
+use crate::picture::{decode_jpeg, encode_jpeg};
+use crate::raw::random_order;
+use crate::tensor::Tensor;
+
+/// Measure every image that the journal does not hold yet.
+pub fn measure(
+    job: &Job,
+    plan: &[StreamPlan],
+    journal: &mut Journal,
+    progress: &(dyn Fn(Step) + Sync),
+) -> Result<(), ProfilerError> {
+    let total = job.measured.len();
+    let missing: Vec<usize> = (0..total)
+        .filter(|i| !journal.rows().contains_key(i))
+        .collect();
+    progress(Step::Begin(
+        "measuring",
+        total as u64,
+        (total - missing.len()) as u64,
+    ));
+    for_each_parallel(
+        job.threads,
+        missing.len(),
+        |i| measure_image(job, plan, missing[i]),
+        |_, row| {
+            journal.append(row)?;
+            progress(Step::Advance(1));
+            Ok(())
+        },
+    )
+}
+
+fn measure_image(job: &Job, plan: &[StreamPlan], image: usize) -> Result<Row, ProfilerError> {
+    let picture = job.picture(&job.measured[image])?;
+    let (features, scores) = job.features(&picture)?;
+    let whole = read_answer(&scores.data);
+    let mut scratch = EncoderScratch::default();
+    let streams = plan
+        .iter()
+        .map(|stream| {
+            if image >= stream.images {
+                return Ok(None);
+            }
+            let run = Run {
+                job,
+                stream,
+                from: match stream.cut {
+                    0 => job.graph.input_name(),
+                    inner => &job.cuts[inner - 1].name,
+                },
+            };
+            let outcomes = match &stream.coder {
+                Coder::Pixels => {
+                    let bits = picture.pixels.len() as u32 * 8;
+                    vec![(bits, whole.top1, whole.entropy_nats)]
+                }
+                Coder::Jpeg(qualities) => run.jpeg(&picture, qualities)?,
+                Coder::Feature(codec) => {
+                    run.feature(codec, &features[stream.cut - 1], &mut scratch)?
+                }
+                Coder::Raw(raw, order) => {
+                    let drawn;
+                    let order = match order {
+                        Some(order) => order,
+                        None => {
+                            drawn = random_order(
+                                job.settings.seed ^ (image as u64) << 20,
+                                raw.mean.len(),
+                            );
+                            &drawn
+                        }
+                    };
+                    run.raw(raw, order, &features[stream.cut - 1])?
+                }
+            };
+            Ok(Some(outcomes))
+        })
+        .collect::<Result<Vec<_>, ProfilerError>>()?;
+    Ok(Row {
+        image,
+        top1: whole.top1,
+        streams,
+    })
+}
+
+struct Run<'a> {
+    job: &'a Job<'a>,
+    stream: &'a StreamPlan,
+    from: &'a str,
+}
+
+impl Run<'_> {
+    fn answer(&self, bits: usize, tensor: &Tensor) -> Result<Outcome, ProfilerError> {
+        let scores = self
+            .job
+            .engine
+            .run(self.from, tensor, self.job.graph.output_name())?;
+        let answer = read_answer(&scores.data);
+        Ok((bits as u32, answer.top1, answer.entropy_nats))
+    }
+
+    fn jpeg(&self, picture: &RgbCrop, qualities: &[u8]) -> Result<Vec<Outcome>, ProfilerError> {
+        qualities
+            .iter()
+            .map(|&quality| {
+                let bytes = encode_jpeg(picture, quality)?;
+                let received = decode_jpeg(&bytes, quality)?;
+                self.answer(bytes.len() * 8, &to_tensor(&received, &self.job.preprocess))
+            })
+            .collect()
+    }
+
+    fn feature(
+        &self,
+        codec: &crate::codec::Codec,
+        feature: &Tensor,
+        scratch: &mut EncoderScratch,
+    ) -> Result<Vec<Outcome>, ProfilerError> {
+        let chunks = codec.encode(&feature.data, scratch);
+        let mut decoder = codec.decoder();
+        let mut received = feature.clone();
+        let (mut next, mut bytes) = (0, 0);
+        self.stream.checkpoints[1..]
+            .iter()
+            .map(|&checkpoint| {
+                for chunk in &chunks[next..checkpoint as usize] {
+                    decoder
+                        .push(chunk.id, &chunk.payload)
+                        .expect("the encoder's own chunk");
+                    bytes += chunk.air_bytes();
+                }
+                next = checkpoint as usize;
+                decoder.reconstruct(&mut received.data);
+                self.answer(bytes * 8, &received)
+            })
+            .collect()
+    }
+
+    fn raw(
+        &self,
+        raw: &crate::raw::RawMaps,
+        order: &[usize],
+        feature: &Tensor,
+    ) -> Result<Vec<Outcome>, ProfilerError> {
+        let mut received = feature.clone();
+        self.stream.checkpoints[1..]
+            .iter()
+            .map(|&maps| {
+                let maps = maps as usize;
+                raw.receive(&feature.data, &order[..maps], &mut received.data);
+                self.answer(maps * raw.map_bytes() * 8, &received)
+            })
+            .collect()
+    }
+}
