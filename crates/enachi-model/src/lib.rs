@@ -2,6 +2,8 @@
 pub mod answer;
 pub mod codec;
 pub mod engine;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 pub mod graph;
 pub mod images;
 pub mod parallel;

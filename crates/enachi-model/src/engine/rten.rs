@@ -11,7 +11,7 @@ use rten::{
 use rten_tensor::Layout;
 
 use super::{Engine, EngineError};
-use crate::graph::{GraphError, LoadOptions, OnnxModel, node_index};
+use crate::graph::{GraphError, LoadOptions, OnnxModel, Structure, node_index};
 use crate::tensor::Tensor;
 
 /// Runs any value to any value of an unmodified model with [`rten`].
@@ -268,6 +268,7 @@ fn readable(message: &str, source: &OnnxModel) -> String {
 
 /// Load with or without fusions; a panic of the loader is an error too.
 pub(crate) fn load_model(source: &OnnxModel, optimise: bool) -> Result<Model, GraphError> {
+    refuse_wrong_results(&source.structure)?;
     let bytes = source.bytes.clone();
     let loaded = catch_unwind(AssertUnwindSafe(|| {
         ModelOptions::with_all_ops()
@@ -291,4 +292,28 @@ pub(crate) fn load_model(source: &OnnxModel, optimise: bool) -> Result<Model, Gr
         },
         _ => GraphError::Engine(readable(&error.to_string(), source)),
     })
+}
+
+/// Operators that the engine accepts but computes wrongly.
+fn refuse_wrong_results(structure: &Structure) -> Result<(), GraphError> {
+    for node in &structure.nodes {
+        let padded = node
+            .ints
+            .get("pads")
+            .is_some_and(|pads| pads.iter().any(|&p| p != 0))
+            || node
+                .strings
+                .get("auto_pad")
+                .is_some_and(|how| how.starts_with("SAME"));
+        if node.op == "ConvInteger" && padded {
+            return Err(GraphError::UnsupportedOperator {
+                op: node.op.clone(),
+                output: node.outputs.first().cloned().unwrap_or_default(),
+                reason: "rten 0.27 computes its padded borders wrongly; \
+                         use a QDQ model (QuantizeLinear/DequantizeLinear around float operators)"
+                    .into(),
+            });
+        }
+    }
+    Ok(())
 }

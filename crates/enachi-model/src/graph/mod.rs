@@ -18,7 +18,7 @@ pub use error::GraphError;
 pub(crate) use file::node_index;
 pub use file::{LoadOptions, MAX_INPUT_ELEMENTS, MAX_MODEL_BYTES, OnnxModel};
 pub use shapes::{ElementType, MAX_TENSOR_ELEMENTS};
-use structure::Structure;
+pub(crate) use structure::Structure;
 
 /// A place where the network can be split: one tensor crosses, nothing else does.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +77,6 @@ impl Graph {
 
     /// Analyse a model that is already parsed.
     pub fn new(model: &OnnxModel) -> Result<Self, GraphError> {
-        refuse_wrong_results(&model.structure)?;
         let path = PathGraph::find(model)?;
         let wanted = path.wanted_shapes();
         let shapes = shapes::shapes_of(model, &wanted)?;
@@ -150,30 +149,6 @@ impl Graph {
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
-}
-
-/// Operators that the engine accepts but computes wrongly.
-fn refuse_wrong_results(structure: &Structure) -> Result<(), GraphError> {
-    for node in &structure.nodes {
-        let padded = node
-            .ints
-            .get("pads")
-            .is_some_and(|pads| pads.iter().any(|&p| p != 0))
-            || node
-                .strings
-                .get("auto_pad")
-                .is_some_and(|how| how.starts_with("SAME"));
-        if node.op == "ConvInteger" && padded {
-            return Err(GraphError::UnsupportedOperator {
-                op: node.op.clone(),
-                output: node.outputs.first().cloned().unwrap_or_default(),
-                reason: "rten 0.27 computes its padded borders wrongly; \
-                         use a QDQ model (QuantizeLinear/DequantizeLinear around float operators)"
-                    .into(),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// The part of the graph between the input and the output, in topological order.

@@ -217,3 +217,89 @@ fn copy_message(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rten_onnx::onnx::ModelProto;
+
+    fn message(field: u64, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_varint(&mut out, field << 3 | 2);
+        put_varint(&mut out, body.len() as u64);
+        out.extend_from_slice(body);
+        out
+    }
+
+    /// Model > graph > node > attribute with these attribute bytes.
+    fn model_with_attribute(attribute: &[u8]) -> Vec<u8> {
+        message(7, &message(1, &message(5, attribute)))
+    }
+
+    #[test]
+    fn packed_lists_become_plain_ones() {
+        let mut attribute = message(1, b"pads");
+        // -1 takes ten bytes.
+        let mut packed = vec![3, 0x80, 0x01];
+        put_varint(&mut packed, u64::MAX);
+        attribute.extend(message(8, &packed));
+        attribute.extend(message(
+            7,
+            &[1.5f32.to_le_bytes(), 2.0f32.to_le_bytes()].concat(),
+        ));
+        let tensor = [message(1, &[2, 3]), message(8, b"w")].concat();
+        let bytes = [
+            model_with_attribute(&attribute),
+            message(7, &message(5, &tensor)),
+        ];
+        // rten-onnx itself refuses these.
+        assert!(ModelProto::parse_buf(&bytes[0]).is_err());
+        assert!(ModelProto::parse_buf(&bytes[1]).is_err());
+        let model = ModelProto::parse_buf(&normalise(&bytes[0]).unwrap()).unwrap();
+        let attribute = &model.graph.unwrap().node[0].attribute[0];
+        assert_eq!(attribute.name.as_deref(), Some("pads"));
+        assert_eq!(attribute.ints, [3, 128, -1]);
+        assert_eq!(attribute.floats, [1.5, 2.0]);
+        let model = ModelProto::parse_buf(&normalise(&bytes[1]).unwrap()).unwrap();
+        assert_eq!(model.graph.unwrap().initializer[0].dims, [2, 3]);
+    }
+
+    #[test]
+    fn a_plain_file_means_the_same_afterwards() {
+        let bytes = crate::fixtures::residual_net(8).bytes();
+        let once = normalise(&bytes).unwrap();
+        let again = ModelProto::parse_buf(&once).unwrap().write_buf().unwrap();
+        assert_eq!(again, bytes);
+    }
+
+    #[test]
+    fn nesting_is_refused_before_it_is_followed() {
+        let mut inner = Vec::new();
+        for _ in 0..10_000 {
+            inner = message(1, &message(5, &message(6, &inner)));
+        }
+        let error = normalise(&message(7, &inner)).unwrap_err();
+        assert!(matches!(error, WireError::Unsupported(_)));
+    }
+
+    #[test]
+    fn malformed_messages() {
+        for bytes in [
+            &[0x3a][..],
+            &[0x3a, 0x05, 0x00],
+            &[0x3b],
+            &[0x08, 0x80],
+            &[
+                0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
+            ],
+            // The graph as a number.
+            &[0x38, 0x01],
+            &[
+                0x3a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
+            ],
+        ] {
+            let error = normalise(bytes).unwrap_err();
+            assert!(matches!(error, WireError::Malformed(..)), "{bytes:?}");
+        }
+    }
+}

@@ -3,6 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
+use super::{ImageError, Preprocess, decode_rgb_crop, read_image};
+
 /// One labelled image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
@@ -48,6 +52,20 @@ pub enum LabelError {
         line: usize,
         /// What is wrong with it.
         reason: String,
+    },
+    /// Too many images cannot be decoded.
+    #[error(
+        "{bad} of {all} images cannot be decoded, more than the share of {limit} that is tolerated; the first is {first}"
+    )]
+    TooManyBad {
+        /// Images that cannot be decoded.
+        bad: usize,
+        /// All images.
+        all: usize,
+        /// Largest share tolerated, 0..=1.
+        limit: f64,
+        /// Name of the first one and what is wrong with it.
+        first: String,
     },
     /// No images at all.
     #[error("{path} names no images")]
@@ -156,6 +174,44 @@ impl LabelledImages {
             }
         }
         Self::sorted(items, folder.display().to_string())
+    }
+
+    /// Decode every image once and leave out those that cannot be decoded; also returns their names and what is
+    /// wrong with them. More than `tolerated` (a share of all images, 0..=1) is an error, and so are unusable
+    /// settings.
+    pub fn without_undecodable(
+        self,
+        how: &Preprocess,
+        tolerated: f64,
+    ) -> Result<(Self, Vec<(String, ImageError)>), LabelError> {
+        let all = self.items.len();
+        let outcomes: Vec<_> = self
+            .items
+            .into_par_iter()
+            .map(|item| {
+                let decoded = read_image(&item.path).and_then(|b| decode_rgb_crop(&b, how));
+                (item, decoded.err())
+            })
+            .collect();
+        let mut items = Vec::with_capacity(all);
+        let mut bad = Vec::new();
+        for (item, error) in outcomes {
+            match error {
+                None => items.push(item),
+                Some(error) => bad.push((item.name, error)),
+            }
+        }
+        if let Some((name, error)) = bad.first()
+            && (items.is_empty() || bad.len() as f64 > tolerated * all as f64)
+        {
+            return Err(LabelError::TooManyBad {
+                bad: bad.len(),
+                all,
+                limit: tolerated,
+                first: format!("{name}: {error}"),
+            });
+        }
+        Ok((Self { items }, bad))
     }
 
     fn sorted(mut items: Vec<Item>, path: String) -> Result<Self, LabelError> {

@@ -137,7 +137,7 @@ fn note(cut: &Cut) -> &'static str {
 
 fn table(graph: &Graph, cuts: &[&Cut]) -> String {
     let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(comfy_table::presets::UTF8_BORDERS_ONLY);
     table.set_header([
         "#",
         "tensor",
