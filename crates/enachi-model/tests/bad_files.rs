@@ -1,5 +1,7 @@
 //! Faulty ONNX files: one clear error each, never a panic.
 
+#![allow(clippy::unwrap_used)]
+
 use enachi_model::fixtures::{NetBuilder, int, residual_net, value_info};
 use enachi_model::graph::{Graph, GraphError, LoadOptions, MAX_MODEL_BYTES, OnnxModel};
 use proptest::prelude::*;

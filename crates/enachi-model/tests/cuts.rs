@@ -1,5 +1,7 @@
 //! Cuts, shapes and costs of small networks against the engine's own view and counts by hand.
 
+#![allow(clippy::unwrap_used)]
+
 use enachi_core::profile::CutKind;
 use enachi_model::engine::{Engine, EngineError, RtenEngine};
 use enachi_model::fixtures::{NetBuilder, int, pattern, residual_net};

@@ -1,5 +1,7 @@
 //! Head and tail against the whole network.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use enachi_model::engine::{Engine, EngineError, RtenEngine};

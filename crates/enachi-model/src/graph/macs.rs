@@ -81,6 +81,7 @@ pub(super) fn macs(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -219,6 +219,7 @@ fn copy_message(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use rten_onnx::onnx::ModelProto;

@@ -222,4 +222,5 @@ pub fn to_tensor(picture: &RgbCrop, how: &Preprocess) -> Tensor {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

@@ -43,7 +43,7 @@ pub fn split(
         .iter()
         .map(|item| (rank(seed, &item.name), item))
         .collect();
-    ranked.sort_by(|a, b| a.0.cmp(&b.0));
+    ranked.sort_by_key(|(rank, _)| *rank);
     let take = |range: std::ops::Range<usize>| {
         let mut items: Vec<Item> = ranked[range]
             .iter()
