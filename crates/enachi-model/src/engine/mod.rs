@@ -3,8 +3,12 @@
 //! An [`Engine`] computes any value of a graph from any other. The head up to a tensor `t` is
 //! `run(input, x, t)`, the tail is `run(t, feature, output)`; one loaded model serves every cut and every thread.
 
+#[cfg(feature = "ort")]
+mod ort;
 mod rten;
 
+#[cfg(feature = "ort")]
+pub use self::ort::OrtEngine;
 pub use self::rten::RtenEngine;
 pub(crate) use self::rten::load_model;
 use crate::tensor::Tensor;
@@ -54,4 +58,47 @@ pub enum EngineError {
         /// What the engine said.
         reason: String,
     },
+}
+
+/// What every engine does around its own run: check the input, answer `from` = `to`, and fall back to one sample at a
+/// time where the graph is made for one (a fixed batch, or a reshape that writes the 1 down).
+fn run_batch(
+    fixed_batch: bool,
+    from: &str,
+    input: &Tensor,
+    to: &str,
+    run_once: impl Fn(&Tensor) -> Result<Tensor, EngineError>,
+) -> Result<Tensor, EngineError> {
+    let bad = |reason: String| EngineError::BadInput {
+        tensor: from.into(),
+        reason,
+    };
+    let elements = input
+        .shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d));
+    if elements != Some(input.data.len()) || input.data.is_empty() {
+        return Err(bad(format!(
+            "{} values for shape {:?}",
+            input.data.len(),
+            input.shape
+        )));
+    }
+    if from == to {
+        return Ok(input.clone());
+    }
+    let batch = input.batch();
+    if batch == 1 {
+        return run_once(input);
+    }
+    if !fixed_batch
+        && let Ok(output) = run_once(input)
+        && output.batch() == batch
+    {
+        return Ok(output);
+    }
+    let samples: Vec<Tensor> = (0..batch)
+        .map(|i| run_once(&input.sample(i)))
+        .collect::<Result<_, _>>()?;
+    Tensor::stack(&samples).ok_or_else(|| bad("the results have different shapes".into()))
 }

@@ -10,7 +10,7 @@ use rten::{
 };
 use rten_tensor::Layout;
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, run_batch};
 use crate::graph::{GraphError, LoadOptions, OnnxModel, Structure, node_index};
 use crate::tensor::Tensor;
 
@@ -190,39 +190,9 @@ impl Engine for RtenEngine {
     }
 
     fn run(&self, from: &str, input: &Tensor, to: &str) -> Result<Tensor, EngineError> {
-        let bad = |reason: String| EngineError::BadInput {
-            tensor: from.into(),
-            reason,
-        };
-        let elements = input
-            .shape
-            .iter()
-            .try_fold(1usize, |n, &d| n.checked_mul(d));
-        if elements != Some(input.data.len()) || input.data.is_empty() {
-            return Err(bad(format!(
-                "{} values for shape {:?}",
-                input.data.len(),
-                input.shape
-            )));
-        }
-        if from == to {
-            return Ok(input.clone());
-        }
-        let batch = input.batch();
-        if batch == 1 {
-            return self.run_once(from, input, to);
-        }
-        if !self.source.fixed_batch
-            && let Ok(output) = self.run_once(from, input, to)
-            && output.batch() == batch
-        {
-            return Ok(output);
-        }
-        // The graph is made for one sample (a fixed batch, or a reshape that writes the 1 down).
-        let samples: Vec<Tensor> = (0..batch)
-            .map(|i| self.run_once(from, &input.sample(i), to))
-            .collect::<Result<_, _>>()?;
-        Tensor::stack(&samples).ok_or_else(|| bad("the results have different shapes".into()))
+        run_batch(self.source.fixed_batch, from, input, to, |sample| {
+            self.run_once(from, sample, to)
+        })
     }
 }
 

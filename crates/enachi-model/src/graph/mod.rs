@@ -2,6 +2,8 @@
 
 mod crossing;
 mod error;
+#[cfg(feature = "ort")]
+mod extract;
 mod file;
 mod macs;
 mod shapes;
@@ -15,6 +17,8 @@ use std::path::Path;
 use enachi_core::profile::CutKind;
 
 pub use error::GraphError;
+#[cfg(feature = "ort")]
+pub(crate) use extract::sub_model;
 pub(crate) use file::node_index;
 pub use file::{LoadOptions, MAX_INPUT_ELEMENTS, MAX_MODEL_BYTES, OnnxModel};
 pub use shapes::{ElementType, MAX_TENSOR_ELEMENTS};
