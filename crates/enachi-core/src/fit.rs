@@ -212,6 +212,9 @@ struct Points<'a> {
     floor: f64,
 }
 
+/// Largest a0. A curve that jumps from the floor to its ceiling between two checkpoints would take any; at this one the
+/// jump is 10^-5 wide in β, and the slopes that a planner divides by stay finite.
+pub const MAX_A0: f64 = 1e5;
 /// Distances of the pole from the first checkpoint above the floor: 10^-7 ..= 10^2 in β, which covers a step and a
 /// straight line.
 const POLE_DECADES: std::ops::RangeInclusive<f64> = -7.0..=2.0;
@@ -256,7 +259,16 @@ impl Points<'_> {
             // On the bound: the best s for a ceiling of 1. Also where the free fit is singular (NaN is not ≤ 1).
             (1.0, (su - suy) / suu)
         };
-        let usable = scale > 0.0 && scale.is_finite() && ceiling > self.floor;
+        if !(scale > 0.0 && scale.is_finite()) {
+            return None;
+        }
+        let (ceiling, scale) = if scale < 1.0 / MAX_A0 {
+            // On the other bound: the best ceiling for the smallest s.
+            (((sy + su / MAX_A0) / n).min(1.0), 1.0 / MAX_A0)
+        } else {
+            (ceiling, scale)
+        };
+        let usable = ceiling > self.floor;
         usable.then_some(Hyperbola {
             pole,
             scale,
@@ -288,7 +300,10 @@ impl Points<'_> {
                         ceiling: best.ceiling + sign * direction[2],
                     };
                     let next_cost = self.cost(&next);
-                    if next.ceiling <= 1.0 && next.ceiling > self.floor && next_cost < cost {
+                    let allowed = next.scale >= 1.0 / MAX_A0
+                        && next.ceiling <= 1.0
+                        && next.ceiling > self.floor;
+                    if allowed && next_cost < cost {
                         (best, cost, improved) = (next, next_cost, true);
                     }
                 }

@@ -23,58 +23,117 @@ impl Box2 {
 
 /// Steps between trial anchors and between the dots that stand for a curve \[px\].
 const STEP: f64 = 4.0;
-/// Gap between a curve and its name \[px\].
-const GAP: f64 = 5.0;
+/// Trial gaps between a curve and its name \[px\]. All but the first are bridged by a leader line.
+const GAPS: [f64; 6] = [6.0, 24.0, 48.0, 80.0, 120.0, 170.0];
 
-/// One box per curve, in order, each inside `frame`. `curves` are polylines on the page, `sizes` the width and height
-/// of their names. Greedy: every curve takes the place that is cheapest given the places taken before.
-pub(crate) fn place(curves: &[Vec<(f64, f64)>], sizes: &[(f64, f64)], frame: Box2) -> Vec<Box2> {
+/// Costs, in steps of the anchor away from the best height.
+mod cost {
+    /// Per square pixel of another name, or of its leader, covered.
+    pub const NAME: f64 = 50.0;
+    /// Per dot of a curve covered by the name.
+    pub const CURVE: f64 = 8.0;
+    /// Per dot of a curve touched by the leader.
+    pub const CROSSING: f64 = 3.0;
+    /// Per pixel of leader.
+    pub const LEADER: f64 = 0.06;
+    /// For an anchor a whole curve away from the best height.
+    pub const HEIGHT: f64 = 12.0;
+}
+
+/// Where a name goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub name: Box2,
+    /// The name ends, rather than starts, at the curve.
+    pub ends_at_curve: bool,
+    /// From the curve to the name; `None` where the name touches the curve.
+    pub leader: Option<[(f64, f64); 2]>,
+}
+
+impl Place {
+    fn leader_box(&self) -> Option<Box2> {
+        let [(x0, y0), (x1, _)] = self.leader?;
+        Some(Box2 {
+            x: x0.min(x1),
+            y: y0 - 1.5,
+            width: (x1 - x0).abs(),
+            height: 3.0,
+        })
+    }
+}
+
+/// One place per curve, in order, each inside `frame`. `curves` are polylines on the page, `sizes` the width and
+/// height of their names. Greedy: every curve takes the place that is cheapest given the places taken before.
+pub(crate) fn place(curves: &[Vec<(f64, f64)>], sizes: &[(f64, f64)], frame: Box2) -> Vec<Place> {
     let dots: Vec<Vec<(f64, f64)>> = curves.iter().map(|curve| walk(curve)).collect();
-    let mut taken: Vec<Box2> = Vec::new();
-    for (own, &(width, height)) in sizes.iter().enumerate() {
-        let anchors = &dots[own];
-        let mut best: Option<(f64, Box2)> = None;
-        for (step, &(x, y)) in anchors.iter().enumerate() {
-            let sides = [
-                (x + GAP, y + GAP * 0.4),
-                (x - GAP - width, y - GAP * 0.4 - height),
-                (x + GAP, y - 0.5 * height),
-                (x - GAP - width, y - 0.5 * height),
-            ];
-            for (side, (x, y)) in sides.into_iter().enumerate() {
-                let place = Box2 {
-                    x,
-                    y,
+    let mut taken: Vec<Place> = Vec::new();
+    for (own, &size) in sizes.iter().enumerate() {
+        let best = candidates(&dots[own], size)
+            .filter(|(_, place)| frame.overlap(&place.name) > size.0 * size.1 - 1e-6)
+            .map(|(height, place)| (height + price(&place, own, &dots, &taken), place))
+            .min_by(|a, b| a.0.total_cmp(&b.0));
+        let corner = Place {
+            name: Box2 {
+                x: frame.x,
+                y: frame.y,
+                width: size.0,
+                height: size.1,
+            },
+            ends_at_curve: false,
+            leader: None,
+        };
+        taken.push(best.map_or(corner, |(_, place)| place));
+    }
+    taken
+}
+
+/// Trial places along a curve, on both sides of it, with the cost of their height.
+fn candidates(
+    anchors: &[(f64, f64)],
+    (width, height): (f64, f64),
+) -> impl Iterator<Item = (f64, Place)> {
+    let count = anchors.len().max(2) as f64;
+    anchors.iter().enumerate().flat_map(move |(step, &(x, y))| {
+        // Half-way up is where curves lie furthest apart.
+        let off = cost::HEIGHT * (step as f64 / count - 0.45).abs();
+        GAPS.into_iter().enumerate().flat_map(move |(index, gap)| {
+            [(x + gap, x + gap), (x - gap - width, x - gap)].map(|(left, end)| {
+                let name = Box2 {
+                    x: left,
+                    y: y - 0.5 * height,
                     width,
                     height,
                 };
-                if frame.overlap(&place) < width * height - 1e-6 {
-                    continue;
-                }
-                let covered: usize = dots
-                    .iter()
-                    .map(|dots| dots.iter().filter(|&&dot| place.holds(dot)).count())
-                    .sum();
-                let crossed: f64 = taken.iter().map(|other| place.overlap(other)).sum();
-                // Half-way up is where curves lie furthest apart; a tie goes to the first side.
-                let middle = (step as f64 / anchors.len().max(2) as f64 - 0.4).abs();
-                let cost = 100.0 * crossed + 10.0 * covered as f64 + 4.0 * middle + side as f64;
-                if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                    best = Some((cost, place));
-                }
-            }
-        }
-        taken.push(best.map_or(
-            Box2 {
-                x: frame.x,
-                y: frame.y,
-                width,
-                height,
-            },
-            |(_, place)| place,
-        ));
+                let leader = (index > 0).then_some([(x, y), (end, y)]);
+                let place = Place {
+                    name,
+                    ends_at_curve: left < x,
+                    leader,
+                };
+                (off, place)
+            })
+        })
+    })
+}
+
+fn price(place: &Place, own: usize, dots: &[Vec<(f64, f64)>], taken: &[Place]) -> f64 {
+    let leader = place.leader_box();
+    let mut total = 0.0;
+    for (curve, dots) in dots.iter().enumerate() {
+        let covered = dots.iter().filter(|&&dot| place.name.holds(dot)).count();
+        let touched = leader.filter(|_| curve != own).map_or(0, |leader| {
+            dots.iter().filter(|&&dot| leader.holds(dot)).count()
+        });
+        total += cost::CURVE * covered as f64 + cost::CROSSING * touched as f64;
     }
-    taken
+    for other in taken {
+        let others = [Some(other.name), other.leader_box()];
+        for other in others.iter().flatten() {
+            total += cost::NAME * place.name.overlap(other);
+            total += cost::NAME * leader.map_or(0.0, |leader| leader.overlap(other));
+        }
+    }
+    total + cost::LEADER * leader.map_or(0.0, |leader| leader.width)
 }
 
 /// Points along a polyline, [`STEP`] apart.
@@ -117,17 +176,26 @@ mod tests {
             .collect();
         let sizes = vec![(44.0, 12.0); 8];
         let places = place(&curves, &sizes, frame);
-        for (i, a) in places.iter().enumerate() {
+        for (i, place) in places.iter().enumerate() {
+            let a = &place.name;
             assert!(
                 frame.overlap(a) > 44.0 * 12.0 - 1e-6,
                 "{a:?} leaves the frame"
             );
             for b in &places[..i] {
-                assert_eq!(a.overlap(b), 0.0, "{a:?} {b:?}");
+                assert_eq!(a.overlap(&b.name), 0.0, "{a:?} {b:?}");
             }
-            let near = walk(&curves[i])
-                .iter()
-                .any(|&(x, y)| x > a.x - 8.0 && x < a.x + 52.0 && y > a.y - 8.0 && y < a.y + 20.0);
+            // Where the leader starts, or else the middle of the name's side, lies on the curve.
+            let (x, y) = place
+                .leader
+                .map_or((a.x - 6.0, a.y + 6.0), |leader| leader[0]);
+            let right = place.leader.is_none().then_some((a.x + a.width + 6.0, y));
+            let on_curve = |x: f64, y: f64| {
+                walk(&curves[i])
+                    .iter()
+                    .any(|d| (d.0 - x).hypot(d.1 - y) < 1.0)
+            };
+            let near = on_curve(x, y) || right.is_some_and(|(x, y)| on_curve(x, y));
             assert!(near, "name {i} is away from its curve");
         }
     }

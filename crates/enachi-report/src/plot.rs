@@ -1,6 +1,7 @@
 //! Line figures for print, as SVG or PNG.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use kuva::plot::{LegendPosition, LinePlot};
 use kuva::render::color::Color;
@@ -21,8 +22,7 @@ const MARGIN_BOTTOM: f64 = 64.0;
 const PNG_SCALE: f32 = 3.0;
 const LABEL_SIZE: u32 = 13;
 /// Width of an average character of the bundled sans-serif face, per pixel of its size.
-const CHARACTER_WIDTH: f64 = 0.59;
-/// Markers, in order, where two curves have the same colour or print is grey.
+const CHARACTER_WIDTH: f64 = 0.56;
 const MARKER_RADIUS: f64 = 2.6;
 
 /// A figure that could not be made.
@@ -55,8 +55,8 @@ pub struct Curve {
     pub band: Vec<(f64, f64)>,
     /// `#rrggbb`, see [`crate::colour`].
     pub colour: String,
-    /// Dashed instead of solid.
-    pub dashed: bool,
+    /// Hollow markers instead of filled ones.
+    pub hollow: bool,
 }
 
 /// A figure of curves over one pair of axes.
@@ -83,7 +83,7 @@ pub struct CurveFigure {
 impl CurveFigure {
     /// The figure as an SVG document. Text stays text and names the usual sans-serif faces.
     pub fn svg(&self) -> String {
-        kuva::backend::svg::SvgBackend.render_scene(&self.scene())
+        renumbered(&kuva::backend::svg::SvgBackend.render_scene(&self.scene()))
     }
 
     /// The figure as a PNG image.
@@ -128,13 +128,10 @@ impl CurveFigure {
             plots.push(Plot::Band(band));
         }
         for curve in &curves {
-            let mut line = LinePlot::new()
+            let line = LinePlot::new()
                 .with_data(curve.points.iter().copied())
                 .with_color(curve.colour.clone())
                 .with_stroke_width(2.0);
-            if curve.dashed {
-                line = line.with_dashed();
-            }
             plots.push(Plot::Line(line));
         }
         let mut layout = Layout::new((x_min, x_max), self.y_range)
@@ -149,8 +146,11 @@ impl CurveFigure {
             .with_y_label(self.y_label.clone())
             .with_label_size(14)
             .with_tick_size(12)
-            .with_x_tick_format(TickFormat::Auto)
-            .with_clamp_axis()
+            .with_x_axis_min(x_min)
+            .with_x_axis_max(x_max)
+            .with_y_axis_min(self.y_range.0)
+            .with_y_axis_max(self.y_range.1)
+            .with_x_tick_format(TickFormat::Custom(Arc::new(tick)))
             .with_show_grid(true);
         if !self.subtitle.is_empty() {
             layout = layout
@@ -219,10 +219,14 @@ impl CurveFigure {
                     cx: page.map_x(x),
                     cy: page.map_y(y),
                     r: MARKER_RADIUS,
-                    fill: Color::from(&curve.colour),
+                    fill: Color::from(if curve.hollow {
+                        "#ffffff"
+                    } else {
+                        &curve.colour
+                    }),
                     fill_opacity: None,
-                    stroke: None,
-                    stroke_width: None,
+                    stroke: Some(Color::from(&curve.colour)),
+                    stroke_width: Some(1.4),
                 });
             }
         }
@@ -242,9 +246,10 @@ impl CurveFigure {
             stroke_width: 1.0,
             stroke_dasharray: Some("2 3".to_owned()),
         });
+        let place = (MARGIN_LEFT + 6.0, y - 5.0);
         scene.add(text(
-            MARGIN_LEFT + 6.0,
-            y - 5.0,
+            place,
+            TextAnchor::Start,
             name,
             LABEL_SIZE - 1,
             "#555555",
@@ -252,13 +257,51 @@ impl CurveFigure {
     }
 }
 
-fn text(x: f64, y: f64, content: &str, size: u32, colour: &str) -> Primitive {
+/// The document with its clip paths numbered from 0: the plotting crate counts them over the life of the process, and
+/// the same figure must give the same bytes.
+fn renumbered(svg: &str) -> String {
+    const ID: &str = "kuva-clip-";
+    let mut seen: Vec<&str> = Vec::new();
+    let mut out = String::with_capacity(svg.len());
+    let mut rest = svg;
+    while let Some(at) = rest.find(ID) {
+        let (before, after) = rest.split_at(at + ID.len());
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, after) = after.split_at(digits);
+        let index = seen.iter().position(|&n| n == number).unwrap_or(seen.len());
+        if index == seen.len() {
+            seen.push(number);
+        }
+        out.push_str(before);
+        out.push_str(&index.to_string());
+        rest = after;
+    }
+    out + rest
+}
+
+/// A tick value without needless digits.
+fn tick(value: f64) -> String {
+    let digits = (-value.abs().log10()).ceil().clamp(0.0, 9.0) as usize;
+    if value == 0.0 {
+        "0".to_owned()
+    } else {
+        format!("{value:.digits$}")
+    }
+}
+
+fn text(
+    (x, y): (f64, f64),
+    anchor: TextAnchor,
+    content: &str,
+    size: u32,
+    colour: &str,
+) -> Primitive {
     Primitive::Text {
         x,
         y,
         content: content.to_owned(),
         size,
-        anchor: TextAnchor::Start,
+        anchor,
         rotate: None,
         bold: false,
         color: Some(Color::from(colour)),
@@ -290,31 +333,126 @@ fn draw_labels(scene: &mut Scene, page: &ComputedLayout, curves: &[Curve]) {
         height: HEIGHT - MARGIN_TOP - MARGIN_BOTTOM - 4.0,
     };
     let places = labels::place(&lines, &sizes, frame);
-    for (curve, place) in curves.iter().zip(&places) {
-        if curve.points.is_empty() {
-            continue;
+    let named = || {
+        curves
+            .iter()
+            .zip(&places)
+            .filter(|(c, _)| !c.points.is_empty())
+    };
+    for (curve, place) in named() {
+        if let Some([(x1, y1), (x2, y2)]) = place.leader {
+            scene.add(Primitive::Line {
+                x1,
+                y1,
+                x2,
+                y2,
+                stroke: Color::from(&curve.colour),
+                stroke_width: 0.8,
+                stroke_dasharray: None,
+            });
         }
         scene.add(Primitive::Rect {
-            x: place.x - 1.0,
-            y: place.y,
-            width: place.width + 2.0,
-            height: place.height,
+            x: place.name.x - 1.0,
+            y: place.name.y,
+            width: place.name.width + 2.0,
+            height: place.name.height,
             fill: Color::from("#ffffff"),
             stroke: None,
             stroke_width: None,
-            opacity: Some(0.75),
+            opacity: Some(0.8),
         });
     }
-    for (curve, place) in curves.iter().zip(&places) {
-        if !curve.points.is_empty() {
-            let baseline = place.y + height * 0.8;
-            scene.add(text(
-                place.x,
-                baseline,
-                &curve.label,
-                LABEL_SIZE,
-                &curve.colour,
-            ));
+    for (curve, place) in named() {
+        let baseline = place.name.y + height * 0.8;
+        let (x, anchor) = if place.ends_at_curve {
+            (place.name.x + place.name.width, TextAnchor::End)
+        } else {
+            (place.name.x, TextAnchor::Start)
+        };
+        let label = text(
+            (x, baseline),
+            anchor,
+            &curve.label,
+            LABEL_SIZE,
+            &curve.colour,
+        );
+        scene.add(label);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure() -> CurveFigure {
+        CurveFigure {
+            title: "A <b> & c".to_owned(),
+            x_label: "Sent [kbit]".to_owned(),
+            y_label: "Top-1 accuracy [%]".to_owned(),
+            log_x: true,
+            y_range: (0.0, 80.0),
+            reference: Some((70.0, "all".to_owned())),
+            curves: vec![Curve {
+                label: "layer1".to_owned(),
+                points: vec![(0.0, 0.0), (1.0, 20.0), (10.0, 60.0), (100.0, 70.0)],
+                band: vec![(0.0, 0.0), (18.0, 22.0), (58.0, 62.0), (69.0, 90.0)],
+                colour: crate::colour::ordered(0, 1),
+                hollow: false,
+            }],
+            ..CurveFigure::default()
         }
+    }
+
+    #[test]
+    fn an_svg_has_the_names_and_units_and_the_same_bytes_each_time() {
+        let svg = figure().svg();
+        for part in [
+            "layer1",
+            "Sent [kbit]",
+            "Top-1 accuracy [%]",
+            "A &lt;b&gt; &amp; c",
+        ] {
+            assert!(svg.contains(part), "{part} is missing");
+        }
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        assert_eq!(figure().svg(), svg);
+    }
+
+    #[test]
+    fn a_logarithmic_axis_leaves_out_zero_and_keeps_the_band_in_range() {
+        let figure = figure();
+        let drawn = figure.drawable(&figure.curves[0]);
+        assert_eq!(drawn.points[0], (1.0, 20.0));
+        assert_eq!(drawn.band, [(18.0, 22.0), (58.0, 62.0), (69.0, 80.0)]);
+        assert_eq!(figure.x_range(&[drawn]), (1.0, 100.0));
+    }
+
+    #[test]
+    fn a_png_is_three_times_the_page() {
+        let png = figure().png().expect("drawn");
+        assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
+        let side = |at: usize| u32::from_be_bytes([png[at], png[at + 1], png[at + 2], png[at + 3]]);
+        assert_eq!((side(16), side(20)), (2700, 1680));
+    }
+
+    #[test]
+    fn only_svg_and_png_are_written() {
+        let error = figure()
+            .save(Path::new("figure.gif"))
+            .expect_err("no such format");
+        assert_eq!(
+            error.to_string(),
+            "figure.gif: the name of a figure must end in .svg or .png"
+        );
+    }
+
+    #[test]
+    fn an_empty_figure_is_drawn_too() {
+        let empty = CurveFigure {
+            log_x: true,
+            y_range: (0.0, 100.0),
+            ..CurveFigure::default()
+        };
+        assert!(empty.svg().contains("<svg"));
     }
 }

@@ -1,5 +1,7 @@
 //! A chart in plain characters, for a terminal or a pipe.
 
+use std::cmp::Ordering;
+
 /// One curve, drawn with one character.
 #[derive(Clone, Debug)]
 pub struct TextCurve {
@@ -41,12 +43,25 @@ pub fn draw(
     let column_x = |column: usize| low + span * column as f64 / (columns - 1) as f64;
     let mut grid = vec![vec![' '; columns]; rows];
     for curve in curves.iter().rev() {
+        let mut before: Option<usize> = None;
         for column in 0..columns {
             let half = 0.5 * span / (columns - 1) as f64;
-            if let Some(y) = height_at(&curve.points, column_x(column), half) {
+            let row = height_at(&curve.points, column_x(column), half).map(|y| {
                 let level = (y / y_max).clamp(0.0, 1.0) * (rows - 1) as f64;
-                grid[rows - 1 - level.round() as usize][column] = curve.mark;
+                rows - 1 - level.round() as usize
+            });
+            if let Some(row) = row {
+                // A steep piece is drawn as a column, so that no gap breaks the curve.
+                let from = before.map_or(row, |before| match before.cmp(&row) {
+                    Ordering::Less => before + 1,
+                    Ordering::Equal => row,
+                    Ordering::Greater => before - 1,
+                });
+                for line in &mut grid[from.min(row)..=from.max(row)] {
+                    line[column] = curve.mark;
+                }
             }
+            before = row;
         }
     }
     let mut out = String::new();

@@ -73,6 +73,10 @@ fn no_point_of_a_fine_grid_fits_better() {
         let fit = fit_surrogate(&LADDER, &top1, 1.0, 0.001).expect("a rising curve");
         let ours = cost(&fit, &LADDER, &top1);
         assert!((ours / 17.0 - fit.rmse.powi(2)).abs() < 1e-12);
+        assert!(
+            fit.a0 > 0.0 && fit.a0 <= 1.0001 * MAX_A0 && fit.a2 <= 1.0,
+            "{fit:?}"
+        );
         let mut best = f64::INFINITY;
         for i in 0..=120 {
             let scale = 10f64.powf(-5.0 + 6.0 * f64::from(i) / 120.0);

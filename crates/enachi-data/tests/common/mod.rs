@@ -2,9 +2,9 @@
 //! there, and its entropy falls on the way. No figure in it was measured.
 #![allow(dead_code)]
 
+use enachi_core::fit;
 use enachi_core::profile::{
-    CutKind, CutProfile, Image, LadderKind, MeasuredCurve, Meta, Profile, Samples, Stream,
-    Surrogate, Timing,
+    CutKind, CutProfile, Image, LadderKind, Meta, Profile, Samples, Stream, Timing,
 };
 
 /// SplitMix64: small, well mixed, the same everywhere.
@@ -144,7 +144,7 @@ fn cut(
         CutKind::Local => 0,
     };
     let streams = (0..count)
-        .map(|index| stream(kind, depth, index, size, images, top1, random))
+        .map(|index| stream(kind, depth, index, size, images, random))
         .collect();
     CutProfile {
         name: name.to_owned(),
@@ -171,7 +171,6 @@ fn stream(
     index: usize,
     size: &Size,
     images: &[Image],
-    top1: f64,
     random: &mut Random,
 ) -> Stream {
     let raw = index > 0;
@@ -238,8 +237,11 @@ fn stream(
                 .push(enachi_data::profile::round_entropy(entropy as f32));
         }
     }
-    let measured = measured(&samples, top1);
+    let whole: Vec<bool> = images.iter().map(|i| i.label == i.top1).collect();
+    let measured = fit::measure(&samples, &whole, 1);
     let total_bits = measured.bits.iter().copied().fold(1.0, f64::max);
+    let floor = 1.0 / f64::from(size.classes);
+    let surrogate = fit::fit_surrogate(&measured.bits, &measured.top1, total_bits, floor);
     Stream {
         name,
         ladder,
@@ -256,39 +258,8 @@ fn stream(
         total_bits,
         total_chunks,
         checkpoint_chunks,
-        surrogate: Some(Surrogate {
-            a0: 40.0,
-            a1: 0.3,
-            a2: 0.8,
-            floor: 1.0 / size.classes as f64,
-            rmse: 0.01,
-            max_error: 0.02,
-        }),
+        surrogate,
         measured: Some(measured),
         samples,
     }
-}
-
-/// Plain means, with intervals of ± 3 points.
-fn measured(samples: &Samples, whole: f64) -> MeasuredCurve {
-    let mut curve = MeasuredCurve::default();
-    let images = samples.images as f64;
-    for c in 0..samples.checkpoints {
-        let cells = (0..samples.images).map(|i| samples.at(i, c));
-        let bits: f64 = cells
-            .clone()
-            .map(|cell| f64::from(samples.bits[cell]))
-            .sum();
-        let right = cells.filter(|&cell| samples.correct[cell]).count() as f64;
-        let top1 = right / images;
-        curve.bits.push(bits / images);
-        curve.top1.push(top1);
-        curve.top1_low.push((top1 - 0.03).max(0.0));
-        curve.top1_high.push((top1 + 0.03).min(1.0));
-        curve.loss.push(whole - top1);
-        curve.loss_low.push(whole - top1 - 0.03);
-        curve.loss_high.push(whole - top1 + 0.03);
-    }
-    curve.envelope = enachi_core::fit::concave_envelope(&curve.bits, &curve.top1);
-    curve
 }
