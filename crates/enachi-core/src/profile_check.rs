@@ -211,10 +211,11 @@ fn check_surrogate(place: &str, s: &Surrogate) -> Outcome {
             format!("{} is not a positive number", s.a0),
         );
     }
-    if !s.a1.is_finite() {
+    // The pole a1/a0 must lie left of β = 1, or nothing is ever gained.
+    if !(s.a1.is_finite() && s.a1 < s.a0) {
         return fail(
             format!("{place}.a1"),
-            format!("{} is not a finite number", s.a1),
+            format!("{} is not a number below a0 = {}", s.a1, s.a0),
         );
     }
     // The ceiling itself is never reached for β ≤ 1, so a fit may put it slightly above 1.
@@ -222,6 +223,12 @@ fn check_surrogate(place: &str, s: &Surrogate) -> Outcome {
         return fail(format!("{place}.a2"), format!("{} is not in 0..=2", s.a2));
     }
     unit(&format!("{place}.floor"), s.floor)?;
+    if s.a2 <= s.floor {
+        return fail(
+            format!("{place}.a2"),
+            format!("{} is not above the floor {}", s.a2, s.floor),
+        );
+    }
     unit(&format!("{place}.rmse"), s.rmse)?;
     unit(&format!("{place}.max_error"), s.max_error)
 }

@@ -1,4 +1,6 @@
-//! Line figures for print, as SVG or PNG.
+//! Figures for print, as SVG or PNG: curves here, bars in [`bars`].
+
+pub mod bars;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -83,7 +85,7 @@ pub struct CurveFigure {
 impl CurveFigure {
     /// The figure as an SVG document. Text stays text and names the usual sans-serif faces.
     pub fn svg(&self) -> String {
-        renumbered(&kuva::backend::svg::SvgBackend.render_scene(&self.scene()))
+        svg_of(&self.scene())
     }
 
     /// The figure as a PNG image.
@@ -91,10 +93,7 @@ impl CurveFigure {
     /// # Errors
     /// When the rasteriser fails.
     pub fn png(&self) -> Result<Vec<u8>, PlotError> {
-        kuva::RasterBackend::new()
-            .with_scale(PNG_SCALE)
-            .render_scene(&self.scene())
-            .map_err(PlotError::Render)
+        png_of(&self.scene())
     }
 
     /// Writes the figure in the format that the name of the file asks for.
@@ -102,16 +101,7 @@ impl CurveFigure {
     /// # Errors
     /// When the name ends in neither `.svg` nor `.png`, or the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), PlotError> {
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
-        let bytes = match ending.to_ascii_lowercase().as_str() {
-            "svg" => self.svg().into_bytes(),
-            "png" => self.png()?,
-            _ => return Err(PlotError::Format(path.display().to_string())),
-        };
-        std::fs::write(path, bytes).map_err(|error| PlotError::Io {
-            file: path.display().to_string(),
-            error,
-        })
+        save(&self.scene(), path)
     }
 
     fn scene(&self) -> Scene {
@@ -255,6 +245,30 @@ impl CurveFigure {
             "#555555",
         ));
     }
+}
+
+fn svg_of(scene: &Scene) -> String {
+    renumbered(&kuva::backend::svg::SvgBackend.render_scene(scene))
+}
+
+fn png_of(scene: &Scene) -> Result<Vec<u8>, PlotError> {
+    kuva::RasterBackend::new()
+        .with_scale(PNG_SCALE)
+        .render_scene(scene)
+        .map_err(PlotError::Render)
+}
+
+fn save(scene: &Scene, path: &Path) -> Result<(), PlotError> {
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+    let bytes = match ending.to_ascii_lowercase().as_str() {
+        "svg" => svg_of(scene).into_bytes(),
+        "png" => png_of(scene)?,
+        _ => return Err(PlotError::Format(path.display().to_string())),
+    };
+    std::fs::write(path, bytes).map_err(|error| PlotError::Io {
+        file: path.display().to_string(),
+        error,
+    })
 }
 
 /// The document with its clip paths numbered from 0: the plotting crate counts them over the life of the process, and
