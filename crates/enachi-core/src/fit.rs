@@ -131,16 +131,6 @@ pub fn concave_envelope(x: &[f64], y: &[f64]) -> Vec<u32> {
         .collect()
 }
 
-/// ENACHI (14): Â(β) = a2 − 1/(a0 β − a1), and the floor where that would be below it or left of the pole,
-/// that is for β ≤ (a1 + 1/(a2 − floor))/a0.
-pub fn surrogate_accuracy(surrogate: &Surrogate, beta: f64) -> f64 {
-    let denominator = surrogate.a0 * beta - surrogate.a1;
-    if denominator <= 0.0 {
-        return surrogate.floor;
-    }
-    (surrogate.a2 - 1.0 / denominator).max(surrogate.floor)
-}
-
 /// ENACHI (14) fitted to the mean accuracies `top1` at mean `bits` by least squares.
 ///
 /// β = `bits / total_bits`. Every checkpoint counts the same: a ladder is dense where the curve bends, so this is
@@ -169,24 +159,21 @@ pub fn fit_surrogate(bits: &[f64], top1: &[f64], total_bits: f64, floor: f64) ->
         .filter_map(|first| points.best_pole(first))
         .min_by(|a, b| points.cost(a).total_cmp(&points.cost(b)))?;
     let best = points.descend(best);
-    let mut surrogate = Surrogate {
+    let errors = beta
+        .iter()
+        .zip(top1)
+        .map(|(&b, &a)| (best.at(b, floor) - a).abs());
+    let (squares, largest) = errors.fold((0.0, 0.0f64), |(sum, largest), error| {
+        (sum + error * error, largest.max(error))
+    });
+    Some(Surrogate {
         a0: 1.0 / best.scale,
         a1: best.pole / best.scale,
         a2: best.ceiling,
         floor,
-        rmse: 0.0,
-        max_error: 0.0,
-    };
-    let errors = beta
-        .iter()
-        .zip(top1)
-        .map(|(&b, &a)| (surrogate_accuracy(&surrogate, b) - a).abs());
-    let (squares, largest) = errors.fold((0.0, 0.0f64), |(sum, largest), error| {
-        (sum + error * error, largest.max(error))
-    });
-    surrogate.rmse = (squares / beta.len() as f64).sqrt();
-    surrogate.max_error = largest;
-    Some(surrogate)
+        rmse: (squares / beta.len() as f64).sqrt(),
+        max_error: largest,
+    })
 }
 
 /// (14) as ceiling − scale/(β − pole).
@@ -198,6 +185,7 @@ struct Hyperbola {
 }
 
 impl Hyperbola {
+    /// (14) with its domain: the floor left of β = (a1 + 1/(a2 − floor))/a0.
     fn at(&self, beta: f64, floor: f64) -> f64 {
         if beta <= self.pole {
             return floor;

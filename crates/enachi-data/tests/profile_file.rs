@@ -464,6 +464,24 @@ fn shapes_that_do_not_fit_are_refused_before_memory_is_taken() {
 }
 
 #[test]
+fn a_page_that_claims_to_unpack_to_megabytes_is_not_unpacked() {
+    let whole = bytes_of(&common::profile(&common::Size {
+        images: 400,
+        ..common::SMALL
+    }));
+    // The first page header: type 0, then the uncompressed size, 12000 rows x 4 bytes, as a zigzag varint.
+    let size = [0x80, 0xee, 0x05];
+    assert_eq!(&whole[4..10], [&[0x15, 0x00, 0x15][..], &size].concat());
+    let mut bomb = whole.clone();
+    bomb[7..10].copy_from_slice(&[0xfe, 0xff, 0x7f]);
+    mend_checksum(&whole, &mut bomb);
+    assert_refused(
+        &bomb,
+        "column `cut`: 1048575 bytes uncompressed, 12000 rows need at most",
+    );
+}
+
+#[test]
 fn json_that_is_not_a_profile_is_refused() {
     let parts = Parts::of(&small());
     let with = |json: &str| {

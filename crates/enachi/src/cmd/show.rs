@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use enachi_core::fit::surrogate_accuracy;
+use enachi_core::curve::AccuracyCurve;
 use enachi_core::profile::{CutKind, CutProfile, Profile, Stream};
 
 /// Paired losses that the tables answer for \[points of top-1\].
@@ -182,17 +182,19 @@ fn mean_curve(stream: &Stream) -> Vec<(f64, f64)> {
             .zip(measured.top1.iter().copied())
             .collect();
     }
-    let Some(surrogate) = &stream.surrogate else {
+    let fitted = stream
+        .surrogate
+        .as_ref()
+        .and_then(|surrogate| AccuracyCurve::fitted(surrogate, stream.total_bits).ok());
+    let Some(curve) = fitted else {
         return Vec::new();
     };
     (0..=SURROGATE_STEPS)
         .map(|step| {
             // Quadratic, since (14) bends at the start.
             let beta = (f64::from(step) / f64::from(SURROGATE_STEPS)).powi(2);
-            (
-                beta * stream.total_bits,
-                surrogate_accuracy(surrogate, beta),
-            )
+            let bits = beta * stream.total_bits;
+            (bits, curve.accuracy(bits))
         })
         .collect()
 }
