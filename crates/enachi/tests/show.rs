@@ -154,6 +154,39 @@ fn the_picture_is_recommended_where_it_is_cheaper() {
 }
 
 #[test]
+fn curves_without_samples_are_shown_by_their_surrogate() {
+    let folder = Folder::new("curves");
+    let mut profile = common::profile(&common::SMALL);
+    profile.images.clear();
+    for stream in profile.cuts.iter_mut().flat_map(|cut| &mut cut.streams) {
+        stream.samples = Default::default();
+        stream.checkpoint_chunks.clear();
+        stream.measured = None;
+        stream.surrogate.as_mut().unwrap().a2 = 0.9;
+    }
+    enachi_data::profile::write(&folder.0.join("curves.parquet"), &profile, false).unwrap();
+    let page = stdout(&folder.show(&["curves.parquet", "--points", "--plot", "curves.svg"]));
+    assert!(
+        page.contains("none: the curves were given, not measured"),
+        "{page}"
+    );
+    assert!(
+        page.contains("no measured curve") && page.contains("2222"),
+        "{page}"
+    );
+    let text = stdout(&folder.show(&["curves.parquet", "--format", "json", "--cut", "stage2"]));
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let curve = json["cuts"][0]["curve"].as_array().unwrap();
+    let surrogate = profile.cuts[2].streams[0].surrogate.unwrap();
+    let expected = surrogate.a2 - 1.0 / (surrogate.a0 - surrogate.a1);
+    let last = curve.last().unwrap();
+    assert!(
+        (last["top1"].as_f64().unwrap() - expected).abs() < 1e-12,
+        "{last}"
+    );
+}
+
+#[test]
 fn figures_are_written_in_both_formats_and_in_no_other() {
     let folder = Folder::new("figure");
     stdout(&folder.show(&["small.parquet", "--plot", "a.svg"]));
