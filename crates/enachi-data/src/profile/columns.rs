@@ -182,7 +182,7 @@ fn writer_properties() -> parquet::errors::Result<WriterPropertiesPtr> {
     Ok(Arc::new(properties.build()))
 }
 
-/// The encoding of each column, chosen by the size of the file on measured profiles.
+/// The encoding of each column: whichever makes the file smallest after Zstandard.
 const ENCODINGS: [(usize, Encoding); 9] = [
     (CUT, Encoding::PLAIN),
     (STREAM, Encoding::PLAIN),
