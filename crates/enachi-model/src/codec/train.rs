@@ -45,11 +45,20 @@ pub struct CodecSettings {
     pub keep: Option<usize>,
     /// Signal-to-noise ratio of the whole stream \[dB\]; sets the finest step.
     pub snr_db: f64,
-    /// Least mean payload of a chunk \[byte\]; planes are merged up to it.
+    /// Least mean size of a chunk \[byte\]; planes are merged up to it. Short streams get smaller chunks, so that about
+    /// [`LEAST_CHUNKS`] remain.
     pub chunk_bytes: f64,
-    /// Payload that a band should have in the whole stream \[byte\]; sets the number of bands.
+    /// Size that a band should have in the whole stream \[byte\]; sets the number of bands. Short streams get at
+    /// least [`LEAST_BANDS`].
     pub band_bytes: f64,
 }
+
+/// Chunks that a short stream is to have, as far as [`SMALLEST_CHUNK_BYTES`] allows.
+pub const LEAST_CHUNKS: f64 = 40.0;
+/// Bands that a short stream is to have.
+pub const LEAST_BANDS: f64 = 8.0;
+/// No chunk is made smaller than this for the sake of their number \[byte\]: two to four bytes of each are framing.
+pub const SMALLEST_CHUNK_BYTES: f64 = 24.0;
 
 impl Default for CodecSettings {
     fn default() -> Self {
@@ -71,7 +80,7 @@ const INITIAL_POINT: f32 = 0.45;
 enum Stage {
     Moments,
     Spread {
-        transform: Transform,
+        transform: Box<Transform>,
         analysis: Vec<f32>,
     },
     Counts(Box<Codec>),
@@ -239,12 +248,17 @@ impl Trainer {
             Stage::Rates(codec) => {
                 let mut tables = codec.tables().clone();
                 let bytes: Vec<f64> = sums.sums[0].iter().map(|b| b / images).collect();
+                let least = bytes.iter().sum::<f64>() / LEAST_CHUNKS;
+                let chunk_bytes = least.clamp(
+                    SMALLEST_CHUNK_BYTES.min(self.settings.chunk_bytes),
+                    self.settings.chunk_bytes,
+                );
                 tables.chunks = schedule(
                     &tables.chunks,
                     &bytes,
                     &sums.sums[1],
                     &sums.sums[2],
-                    self.settings.chunk_bytes,
+                    chunk_bytes,
                 );
                 tables.validate()?;
                 Stage::Done(Box::new(tables))
@@ -317,7 +331,7 @@ impl Trainer {
             self.mean.clone(),
         );
         Stage::Spread {
-            transform,
+            transform: Box::new(transform),
             analysis,
         }
     }
@@ -350,7 +364,9 @@ impl Trainer {
                     * (down * across) as f64
             })
             .collect();
-        let bands = split_bands(&bits, self.settings.band_bytes * 8.0);
+        let total_bits: f64 = bits.iter().sum();
+        let band_bits = (self.settings.band_bytes * 8.0).min(total_bits / LEAST_BANDS);
+        let bands = split_bands(&bits, band_bits);
         let mut tables = Tables {
             geometry: g,
             kept,

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use enachi_core::profile::CutKind;
 use enachi_model::codec::{ChannelTransform, CodecSettings, SpatialTransform};
-use enachi_model::engine::{Engine, RtenEngine};
+use enachi_model::engine::RtenEngine;
 use enachi_model::graph::{Cut, Graph, LoadOptions, OnnxModel};
 use enachi_model::images::{Item, LabelledImages, Preprocess, decode_rgb_crop, read_image, split};
 use enachi_model::profiler::{Job, ProfileSettings, Step};
@@ -106,6 +106,9 @@ pub struct Args {
     /// Fail when more than this share of the images cannot be decoded.
     #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
     max_bad_images: f64,
+    /// Keep OUT.work after success: the same command then only takes the times again.
+    #[arg(long)]
+    keep_work: bool,
     /// Threads, each with an image of its own (default: all cores).
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -187,8 +190,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     write_new(&tables_path, &tables)?;
     write_new(&lists_path, image_lists(&job).as_bytes())?;
     enachi_data::profile::write(&args.out, &profile, args.force)?;
-    std::fs::remove_dir_all(&job.work_folder)
-        .with_context(|| format!("{}", job.work_folder.display()))?;
+    if !args.keep_work {
+        std::fs::remove_dir_all(&job.work_folder)
+            .with_context(|| format!("{}", job.work_folder.display()))?;
+    }
     eprintln!(
         "top-1 of the whole network on the measured images: {:.4}",
         profile.meta.top1_uncompressed
