@@ -17,7 +17,7 @@ enum Command {
     /// List the legal cuts of an ONNX network.
     Cuts(cmd::cuts::Args),
     /// Measure a profile of an ONNX network on labelled images.
-    Profile(cmd::profile::Args),
+    Profile(Box<cmd::profile::Args>),
     /// Print and draw a profile.
     Show(cmd::show::Args),
     /// Run devices and an edge server slot by slot.
@@ -31,7 +31,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let outcome = match Cli::parse().command {
         Command::Cuts(args) => cmd::cuts::run(args),
-        Command::Profile(args) => cmd::profile::run(args),
+        Command::Profile(args) => cmd::profile::run(*args),
         Command::Show(args) => cmd::show::run(args),
         Command::Simulate(args) => cmd::simulate::run(args),
         Command::Plan(args) => cmd::plan::run(args),

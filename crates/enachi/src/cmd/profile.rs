@@ -5,7 +5,7 @@ use enachi_core::profile::CutKind;
 use enachi_model::codec::{ChannelTransform, CodecSettings, SpatialTransform};
 use enachi_model::engine::RtenEngine;
 use enachi_model::graph::{Cut, Graph, LoadOptions, OnnxModel};
-use enachi_model::images::{Item, LabelledImages, Preprocess, decode_rgb_crop, read_image, split};
+use enachi_model::images::{Item, LabelledImages, Preprocess, split};
 use enachi_model::profiler::{Job, ProfileSettings, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
@@ -322,50 +322,25 @@ fn choose_images(
         (None, None) => found / 3,
     };
     let measured = args.measured.unwrap_or(found.saturating_sub(calibration));
-    let (calibration, measured) = split(images, args.seed, calibration, measured)?;
-    let total = calibration.len() + measured.len();
-    let bad = Mutex::new(Vec::new());
-    let keep = |items: Vec<Item>| -> anyhow::Result<Vec<Item>> {
-        let mut good = vec![true; items.len()];
-        enachi_model::parallel::for_each_parallel(
-            args.threads.unwrap_or_else(cores),
-            items.len(),
-            |i| {
-                let decoded =
-                    read_image(&items[i].path).and_then(|bytes| decode_rgb_crop(&bytes, how));
-                Ok::<_, anyhow::Error>(decoded.err().map(|e| format!("{}: {e}", items[i].name)))
-            },
-            |i, problem| {
-                if let Some(problem) = problem {
-                    good[i] = false;
-                    bad.lock()
-                        .map_err(|_| anyhow::anyhow!("a worker panicked"))?
-                        .push(problem);
-                }
-                Ok(())
-            },
-        )?;
-        let kept = items.into_iter().zip(good).filter(|(_, g)| *g);
-        Ok(kept.map(|(item, _)| item).collect())
+    let (mut calibration, mut measured) = split(images, args.seed, calibration, measured)?;
+    let drawn = LabelledImages {
+        items: calibration.iter().chain(&measured).cloned().collect(),
     };
-    let lists = (keep(calibration)?, keep(measured)?);
-    let mut bad = bad.into_inner().unwrap_or_default();
-    bad.sort();
-    if !bad.is_empty() {
-        for problem in bad.iter().take(5) {
-            eprintln!("skipped {problem}");
-        }
-        eprintln!("skipped {} of {total} images", bad.len());
-        if bad.len() as f64 > args.max_bad_images * total as f64 {
-            bail!(
-                "{} of {total} images cannot be decoded, more than --max-bad-images {} allows; the first: {}",
-                bad.len(),
-                args.max_bad_images,
-                bad[0]
-            );
-        }
+    let (_, bad) = drawn.without_undecodable(how, args.max_bad_images)?;
+    for (name, problem) in bad.iter().take(5) {
+        eprintln!("skipped {name}: {problem}");
     }
-    Ok(lists)
+    if !bad.is_empty() {
+        eprintln!(
+            "skipped {} of {} images",
+            bad.len(),
+            calibration.len() + measured.len()
+        );
+        let good = |item: &Item| bad.iter().all(|(name, _)| *name != item.name);
+        calibration.retain(good);
+        measured.retain(good);
+    }
+    Ok((calibration, measured))
 }
 
 /// `list,file,label` of both lists.
