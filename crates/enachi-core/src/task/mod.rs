@@ -1,0 +1,14 @@
+//! Task level: once a frame, which cut, how much band and how much power for every device.
+//!
+//! Two layers. [`Problem`] → [`Solver`] → [`Plan`] is the mathematics of ENACHI P1.2 (17), solved jointly and with a
+//! bound. [`TaskPolicy`] is what the simulator and the live server call once a frame: the planner behind `enachi`, and
+//! the policies it is compared with, one file each.
+
+mod policy;
+mod problem;
+
+pub use policy::{
+    Candidate, DeviceView, Fading, FrameOutcome, FrameView, Level, PlanQuality, PowerMode,
+    StreamUse, TaskGrant, TaskPolicy,
+};
+pub use problem::{CutOption, DeviceProblem, Grant, Plan, Problem};
