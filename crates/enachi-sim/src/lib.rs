@@ -4,6 +4,7 @@
 //! [`runner`] runs one policy in one world, frame by frame; [`simulate`] runs them all; [`summary`] condenses.
 pub mod deployment;
 pub mod output;
+mod planner;
 pub mod policies;
 pub mod rng;
 pub mod runner;

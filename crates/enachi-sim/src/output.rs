@@ -34,7 +34,9 @@ pub struct RunInfo {
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// It is there already.
-    #[error("--out {folder}: must be a folder that does not exist yet, or pass --force to replace a run")]
+    #[error(
+        "--out {folder}: must be a folder that does not exist yet, or pass --force to replace a run"
+    )]
     Exists {
         /// Folder.
         folder: String,
