@@ -257,6 +257,14 @@ impl AccuracyCurve {
         }
     }
 
+    /// Bits at which one concave piece of the curve ends and the next begins, from 0 to the end.
+    pub fn knots(&self) -> Vec<f64> {
+        match &self.shape {
+            Shape::Fitted(fitted) => vec![0.0, fitted.floor_bits, fitted.total_bits],
+            Shape::Points(points) => points.bits.clone(),
+        }
+    }
+
     /// Fewest bits at which the curve reaches `accuracy`; `None` if it never does.
     pub fn bits_for(&self, accuracy: f64) -> Option<f64> {
         match &self.shape {
@@ -303,8 +311,14 @@ impl Fitted {
 }
 
 impl Points {
-    /// Segment (index of its left end) that holds `bits`.
+    /// Segment (index of its left end) that holds `bits`. A level counts as reached within one part in 10⁹, so that
+    /// rounding between band, power and bits does not cost it.
     fn segment(&self, bits: f64) -> usize {
+        let bits = if self.steps {
+            bits * (1.0 + 1e-9)
+        } else {
+            bits
+        };
         self.bits.partition_point(|&b| b <= bits).saturating_sub(1)
     }
 
@@ -348,8 +362,8 @@ impl Points {
     }
 }
 
-/// Vertices of the upper concave envelope of points `first..=last`, from `first` to the first maximum, and the slope
-/// right of each (0 after the last). Clears and fills the two vectors.
+/// Appends the vertices of the upper concave envelope of points `first..=last`, from `first` to the first maximum, and
+/// the slope right of each (0 after the last).
 pub(crate) fn upper_envelope(
     bits: &[f64],
     accuracy: &[f64],
@@ -358,8 +372,7 @@ pub(crate) fn upper_envelope(
     envelope: &mut Vec<u32>,
     slope: &mut Vec<f64>,
 ) {
-    envelope.clear();
-    slope.clear();
+    let (start, start_slope) = (envelope.len(), slope.len());
     let mut peak = first;
     for i in first..=last {
         if accuracy[i] > accuracy[peak] {
@@ -367,15 +380,11 @@ pub(crate) fn upper_envelope(
         }
     }
     for i in first..=peak {
-        while let Some(&top) = envelope.last() {
-            let top = top as usize;
+        while envelope.len() > start {
+            let top = envelope[envelope.len() - 1] as usize;
             let rise = (accuracy[i] - accuracy[top]) / (bits[i] - bits[top]);
             // A vertex on or below the chord from its left neighbour to the new point is none.
-            let keep = match slope.last() {
-                Some(&before) => rise < before,
-                None => true,
-            };
-            if keep {
+            if slope.len() == start_slope || rise < slope[slope.len() - 1] {
                 slope.push(rise);
                 break;
             }

@@ -4,11 +4,17 @@
 //! bound. [`TaskPolicy`] is what the simulator and the live server call once a frame: the planner behind `enachi`, and
 //! the policies it is compared with, one file each.
 
+mod arm;
+mod arm_constant;
+mod dual;
 mod policy;
+pub(crate) mod price;
 mod problem;
+mod solver;
 
 pub use policy::{
     Candidate, DeviceView, Fading, FrameOutcome, FrameView, Level, PlanQuality, PowerMode,
     StreamUse, TaskGrant, TaskPolicy,
 };
-pub use problem::{CutOption, DeviceProblem, Grant, Plan, Problem};
+pub use problem::{CutOption, DeviceProblem, Grant, Plan, Problem, ProblemError};
+pub use solver::{Settings, Solver};
