@@ -10,7 +10,7 @@
 //!    envelope finds it, unless it falls on a part of the envelope that the curve does not reach; then the segments of
 //!    the curve itself below that part are scanned.
 
-use super::price::{band_for_rate, cheapest_bit, full_power_margin};
+use super::price::{CheapestBit, band_for_rate, full_power_margin};
 use crate::curve::{AccuracyCurve, Fitted, Points, Shape};
 use std::f64::consts::LN_2;
 
@@ -36,8 +36,9 @@ pub(crate) struct Arm {
     pub snr_cost: f64,
     /// h·p_max/N0 \[Hz\], or h·p_max/σ²: the snr of full power in one hertz, or outright.
     pub reach: f64,
-    /// Guesses carried from the last price: x, and the vertex of the envelope.
-    pub x: f64,
+    /// 1/T.
+    pub per_time: f64,
+    /// Vertex of the envelope at the last price: where to begin at the next.
     pub vertex: u32,
 }
 
@@ -62,6 +63,7 @@ pub(crate) struct Envelopes {
 pub(crate) struct Shared<'a> {
     pub curves: &'a [AccuracyCurve],
     pub envelopes: &'a Envelopes,
+    pub cheapest_bit: &'a CheapestBit,
     /// ln 2 × the cap on spectral efficiency: the largest useful x.
     pub x_cap: f64,
     pub exact_noise: bool,
@@ -119,20 +121,18 @@ impl Arm {
 
     /// Step 1: the cheapest bit.
     #[inline]
-    fn cheapest(&mut self, shared: &Shared<'_>, lambda: f64) -> Bit {
+    fn cheapest(&self, shared: &Shared<'_>, lambda: f64) -> Bit {
         let mut x = shared.x_cap;
         if self.snr_cost > 0.0 {
             let k = lambda / self.snr_cost;
             if k < 1e300 {
-                let (free, e) = cheapest_bit(k, self.x);
-                self.x = free;
+                let (free, e) = shared.cheapest_bit.solve(k);
                 if free <= shared.x_cap {
                     let snr = if free < 0.03 { free.exp_m1() } else { e - 1.0 };
-                    let cost = LN_2 * self.snr_cost * e / self.time_s;
                     return Bit {
                         x: free,
-                        cost,
-                        full_bits: self.reach * self.time_s * free / (LN_2 * snr),
+                        snr,
+                        cost: LN_2 * self.snr_cost * e * self.per_time,
                     };
                 }
             } else {
@@ -142,33 +142,48 @@ impl Arm {
         if !x.is_finite() {
             // Energy is free and so is spectral efficiency: full power at once.
             return Bit {
-                x,
+                x: 1.0,
+                snr: f64::INFINITY,
                 cost: 0.0,
-                full_bits: 0.0,
             };
         }
         // The cap binds: less power than the price would justify.
         let snr = x.exp_m1();
-        let cost = LN_2 * (self.snr_cost * snr + lambda) / (self.time_s * x);
         Bit {
             x,
-            cost,
-            full_bits: self.reach * self.time_s * x / (LN_2 * snr),
+            snr,
+            cost: LN_2 * (self.snr_cost * snr + lambda) * self.per_time / x,
         }
     }
 
-    /// Value of carrying exactly `bits` at least cost: cheapest bits up to `full_bits`, full power beyond.
+    /// b₁: with more bits than this, full power is not enough for the cheapest snr.
+    #[inline]
+    fn full_bits(&self, bit: &Bit) -> f64 {
+        self.reach * self.time_s * bit.x / (LN_2 * bit.snr)
+    }
+
+    /// Carry `bits` at the cheapest snr, unless that takes more than full power.
+    #[inline]
+    fn carry_cheaply(&self, bit: &Bit, bits: f64, gain: f64) -> Option<Response> {
+        if bits <= 0.0 {
+            return Some(silent(gain));
+        }
+        if bits * LN_2 * bit.snr > self.reach * self.time_s * bit.x {
+            return None;
+        }
+        let bandwidth_hz = bits * LN_2 * self.per_time / bit.x;
+        Some(Response {
+            value: gain - bit.cost * bits,
+            bandwidth_hz,
+            bits,
+        })
+    }
+
+    /// Value of carrying exactly `bits` at least cost: cheapest bits as far as they go, full power beyond.
     fn carry(&self, lambda: f64, bit: &Bit, bits: f64, accuracy: f64) -> Response {
         let gain = self.base + self.worth * accuracy;
-        if bits <= 0.0 {
-            return silent(gain);
-        }
-        if bits <= bit.full_bits {
-            return Response {
-                value: gain - bit.cost * bits,
-                bandwidth_hz: bits * LN_2 / (self.time_s * bit.x),
-                bits,
-            };
+        if let Some(response) = self.carry_cheaply(bit, bits, gain) {
+            return response;
         }
         match band_for_rate(self.reach * self.time_s / (LN_2 * bits)) {
             None => silent(f64::NEG_INFINITY),
@@ -194,22 +209,19 @@ impl Arm {
     fn points(&mut self, shared: &Shared<'_>, points: &Points, lambda: f64) -> Response {
         let (vertex, slope) = shared.envelope(self, points);
         let bit = self.cheapest(shared, lambda);
-        // First vertex right of which the envelope rises no faster than bits cost. The last slope is 0: the walk
-        // ends there, also when bits are free.
+        // First vertex right of which the envelope rises no faster than bits cost. The last slope is 0, so there is one,
+        // and most often it is the same as last time.
         let margin = bit.cost / self.worth;
-        let mut k = (self.vertex as usize).min(slope.len() - 1);
-        while k > 0 && slope[k - 1] <= margin {
-            k -= 1;
+        let mut k = self.vertex as usize;
+        if slope[k] > margin || (k > 0 && slope[k - 1] <= margin) {
+            k = slope[..slope.len() - 1].partition_point(|&s| s > margin);
+            self.vertex = k as u32;
         }
-        while k + 1 < slope.len() && slope[k] > margin {
-            k += 1;
-        }
-        self.vertex = k as u32;
         let best = vertex[k] as usize;
-        if points.bits[best] <= bit.full_bits {
-            self.carry(lambda, &bit, points.bits[best], points.accuracy[best])
-        } else {
-            self.points_full_power(points, vertex, slope, lambda, &bit)
+        let (bits, accuracy) = (points.bits[best], points.accuracy[best]);
+        match self.carry_cheaply(&bit, bits, self.base + self.worth * accuracy) {
+            Some(response) => response,
+            None => self.points_full_power(points, vertex, slope, lambda, &bit),
         }
     }
 
@@ -223,9 +235,10 @@ impl Arm {
         lambda: f64,
         bit: &Bit,
     ) -> Response {
+        let full_bits = self.full_bits(bit);
         // Segment of the envelope that holds full_bits (its first if the arm begins beyond).
         let mut k = vertex
-            .partition_point(|&i| points.bits[i as usize] <= bit.full_bits)
+            .partition_point(|&i| points.bits[i as usize] <= full_bits)
             .saturating_sub(1);
         loop {
             let left = vertex[k] as usize;
@@ -234,7 +247,7 @@ impl Arm {
                 return stay();
             }
             let right = vertex[k + 1] as usize;
-            let best = self.stationary_bits(lambda, slope[k]).max(bit.full_bits);
+            let best = self.stationary_bits(lambda, slope[k]).max(full_bits);
             if best >= points.bits[right] {
                 k += 1;
             } else if best <= points.bits[left] {
@@ -251,6 +264,7 @@ impl Arm {
 
     /// Best point of the curve itself from breakpoint `left` to `right`.
     fn scan(&self, points: &Points, left: usize, right: usize, lambda: f64, bit: &Bit) -> Response {
+        let full_bits = self.full_bits(bit);
         let mut best = silent(f64::NEG_INFINITY);
         let mut consider = |bits: f64, accuracy: f64| {
             let response = self.carry(lambda, bit, bits, accuracy);
@@ -265,7 +279,7 @@ impl Arm {
             }
             let rise = (points.accuracy[i + 1] - points.accuracy[i])
                 / (points.bits[i + 1] - points.bits[i]);
-            let bits = self.stationary_bits(lambda, rise).max(bit.full_bits);
+            let bits = self.stationary_bits(lambda, rise).max(full_bits);
             if bits > points.bits[i] && bits < points.bits[i + 1] {
                 consider(bits, points.accuracy[i] + rise * (bits - points.bits[i]));
             }
@@ -274,14 +288,16 @@ impl Arm {
     }
 
     /// The part of (14) above its floor, which is concave.
-    fn fitted(&mut self, shared: &Shared<'_>, fitted: &Fitted, lambda: f64) -> Response {
+    fn fitted(&self, shared: &Shared<'_>, fitted: &Fitted, lambda: f64) -> Response {
         let bit = self.cheapest(shared, lambda);
         let cheap = fitted.best_bits(self.worth, bit.cost);
-        if cheap <= bit.full_bits {
-            return self.carry(lambda, &bit, cheap, fitted.accuracy(cheap));
+        let gain = self.base + self.worth * fitted.accuracy(cheap);
+        if let Some(response) = self.carry_cheaply(&bit, cheap, gain) {
+            return response;
         }
+        let full_bits = self.full_bits(&bit);
         // Beyond full_bits: worth·Â'(b) falls and the price of the next bit rises; bisect on x, in which both are explicit.
-        let start = bit.full_bits.max(fitted.floor_bits);
+        let start = full_bits.max(fitted.floor_bits);
         let limit = self.reach * self.time_s / LN_2;
         if start >= limit {
             return silent(f64::NEG_INFINITY);
@@ -324,10 +340,9 @@ impl Arm {
 struct Bit {
     /// ln(1 + snr).
     x: f64,
+    snr: f64,
     /// c(λ) \[objective/bit\].
     cost: f64,
-    /// b₁: from here on full power is not enough for the cheapest snr.
-    full_bits: f64,
 }
 
 /// Sending nothing.

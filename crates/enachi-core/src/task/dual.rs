@@ -130,7 +130,7 @@ impl Search {
         }
         let mut before_last = f64::INFINITY;
         let mut last = f64::INFINITY;
-        for round in 0..200 {
+        for _ in 0..200 {
             if bound <= hopeless {
                 return None;
             }
@@ -153,16 +153,6 @@ impl Search {
             let cut = if width > 0.5 * before_last {
                 // Two rounds did not halve it.
                 (self.lo.price * self.hi.price).sqrt() - self.lo.price
-            } else if round % 2 == 0 {
-                // Smooth demand: the secant in logarithms.
-                let (low, high) = (
-                    self.lo.demand_hz,
-                    self.hi.demand_hz.max(0.05 * bandwidth_hz),
-                );
-                let fraction = (low / bandwidth_hz).ln() / (low / high).ln();
-                self.lo.price
-                    * ((self.hi.price / self.lo.price).ln() * fraction.clamp(0.0, 1.0)).exp()
-                    - self.lo.price
             } else {
                 meet
             };

@@ -6,15 +6,19 @@
 
 mod arm;
 mod arm_constant;
+mod band;
 mod dual;
 mod policy;
 pub(crate) mod price;
 mod problem;
+mod sequential;
 mod solver;
 
+pub use band::{BandUse, Slice, best_option, option_at_band};
 pub use policy::{
     Candidate, DeviceView, Fading, FrameOutcome, FrameView, Level, PlanQuality, PowerMode,
     StreamUse, TaskGrant, TaskPolicy,
 };
 pub use problem::{CutOption, DeviceProblem, Grant, Plan, Problem, ProblemError};
+pub use sequential::Sequential;
 pub use solver::{Settings, Solver};

@@ -240,3 +240,15 @@ pub struct Plan {
     /// One per device.
     pub grants: Vec<Grant>,
 }
+
+impl Plan {
+    /// Set the bound and the gap that follows from it.
+    pub(crate) fn set_bound(&mut self, upper_bound: f64) {
+        self.upper_bound = upper_bound.max(self.objective);
+        self.gap = if self.upper_bound > self.objective {
+            (self.upper_bound - self.objective) / self.upper_bound.abs()
+        } else {
+            0.0
+        };
+    }
+}

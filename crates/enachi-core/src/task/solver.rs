@@ -8,7 +8,9 @@
 //! unless it is cut short, exact.
 
 use super::arm::{Arm, Envelopes, Response, Shared};
+use super::band::option_at_band;
 use super::dual::{Guess, Search};
+use super::price::CheapestBit;
 use super::problem::{Grant, Plan, Problem};
 use crate::curve::{Shape, upper_envelope};
 use crate::radio::Noise;
@@ -41,12 +43,15 @@ pub struct Solver {
     warm_price: Option<f64>,
     arms: Vec<Arm>,
     envelopes: Envelopes,
+    cheapest_bit: CheapestBit,
     /// Arms of the root, by device: first of `root_arms` and number.
     root_spans: Vec<(u32, u32)>,
     root_arms: Vec<u32>,
     /// By arm: its value at the root's price.
     values: Vec<f64>,
     search: Search,
+    /// Nodes solved for the last plan.
+    solved: u32,
     nodes: Vec<Node>,
     restrictions: Vec<Restriction>,
     restricted_arms: Vec<u32>,
@@ -125,6 +130,11 @@ impl Solver {
         self.search.evaluations
     }
 
+    /// Nodes of the branch and bound solved for the last plan.
+    pub fn nodes(&self) -> u32 {
+        self.solved
+    }
+
     /// Solve a problem that [`Problem::check`] accepts.
     pub fn solve(&mut self, problem: &Problem<'_>, plan: &mut Plan) {
         self.prepare(problem, |_| None);
@@ -177,7 +187,7 @@ impl Solver {
                     time_s,
                     snr_cost: device.energy_queue_j * time_s * noise_w / device.gain,
                     reach: device.gain * device.power_max_w / noise_w,
-                    x: 0.0,
+                    per_time: 1.0 / time_s,
                     vertex: 0,
                 };
                 let can_send = time_s > 0.0 && device.gain > 0.0 && device.power_max_w > 0.0;
@@ -216,12 +226,12 @@ impl Solver {
         let guess = match self.warm_price {
             Some(price) => Guess {
                 price,
-                step: 0.3,
+                step: 4.0,
                 least,
             },
             None => Guess {
                 price: 0.1 * worth / problem.bandwidth_hz,
-                step: 1.5,
+                step: 1.7,
                 least,
             },
         };
@@ -247,7 +257,7 @@ impl Solver {
             for child in self.split(problem, &node) {
                 let guess = Guess {
                     price: node.price,
-                    step: 0.3,
+                    step: 4.0,
                     least,
                 };
                 if let Some(child) =
@@ -258,11 +268,17 @@ impl Solver {
                 solved += 1;
             }
         }
+        self.solved = solved;
         let open = self
             .nodes
             .iter()
             .map(|node| node.bound)
             .fold(settled, f64::max);
+        // With nothing at stake the only slack is that of the least price.
+        let open = if worth > 0.0 { open } else { incumbent };
+        if !self.target(incumbent, open) {
+            incumbent = incumbent.max(self.improve(problem));
+        }
         self.warm_price = (root_price > least).then_some(root_price);
         self.write(
             problem,
@@ -271,6 +287,38 @@ impl Solver {
             incumbent.max(open),
             if root_price > least { root_price } else { 0.0 },
         );
+    }
+
+    /// Let every device make the best of the band it has: other bits, or another of the options it may use here.
+    fn improve(&mut self, problem: &Problem<'_>) -> f64 {
+        for n in 0..problem.devices.len() {
+            let device = &problem.devices[n];
+            let value = |choice: &Choice| {
+                let option = &problem.options_of(device)[choice.option as usize];
+                problem.v
+                    * device.weight
+                    * problem.curves[option.curve as usize].accuracy(choice.bits)
+                    - device.energy_queue_j
+                        * (option.local_energy_j + choice.power_w * option.transmit_time_s)
+            };
+            let (first, count) = self.root_spans[n];
+            for i in first..first + count {
+                let arm = &self.arms[self.root_arms[i as usize] as usize];
+                let option = &problem.options_of(device)[arm.option as usize];
+                let bandwidth_hz = self.best[n].bandwidth_hz;
+                let found = option_at_band(problem, device, option, bandwidth_hz);
+                let choice = Choice {
+                    option: arm.option,
+                    bandwidth_hz,
+                    power_w: found.power_w,
+                    bits: found.bits,
+                };
+                if value(&choice) > value(&self.best[n]) {
+                    self.best[n] = choice;
+                }
+            }
+        }
+        finish(problem, &mut self.best)
     }
 
     /// Whether a bound is close enough to the incumbent.
@@ -326,8 +374,8 @@ impl Solver {
                 self.overriding[device] = NONE;
             }
         }
-        let shared = shared(problem, &self.envelopes);
-        let tolerance = 0.2 * self.settings.gap_target;
+        let shared = shared(problem, &self.envelopes, &self.cheapest_bit);
+        let tolerance = 0.5 * self.settings.gap_target;
         let dual = self.search.minimise(
             &mut self.arms,
             &shared,
@@ -476,7 +524,8 @@ impl Solver {
             // A fitted curve splits into its floor and the rest.
             return (arm.lo == 0).then_some(0);
         };
-        let (vertex, _) = shared(problem, &self.envelopes).envelope(arm, points);
+        let (vertex, _) =
+            shared(problem, &self.envelopes, &self.cheapest_bit).envelope(arm, points);
         let k = vertex
             .partition_point(|&i| points.bits[i as usize] <= bits)
             .saturating_sub(1);
@@ -590,7 +639,7 @@ impl Solver {
     /// devices at this price they fall short of it.
     fn fix_arms(&mut self, problem: &Problem<'_>, price: f64, bound: f64, incumbent: f64) {
         self.values.resize(self.arms.len(), 0.0);
-        let shared = shared(problem, &self.envelopes);
+        let shared = shared(problem, &self.envelopes, &self.cheapest_bit);
         let slack = (bound - incumbent) * (1.0 + 1e-9);
         let mut write = 0;
         for (first, count) in &mut self.root_spans {
@@ -625,12 +674,7 @@ impl Solver {
     ) {
         plan.bandwidth_price = price;
         plan.objective = objective;
-        plan.upper_bound = upper_bound;
-        plan.gap = if upper_bound > objective {
-            (upper_bound - objective) / upper_bound.abs()
-        } else {
-            0.0
-        };
+        plan.set_bound(upper_bound);
         plan.grants.clear();
         for (device, choice) in problem.devices.iter().zip(&self.best) {
             plan.grants.push(if device.options.is_empty() {
@@ -649,10 +693,15 @@ impl Solver {
     }
 }
 
-fn shared<'a>(problem: &'a Problem<'_>, envelopes: &'a Envelopes) -> Shared<'a> {
+fn shared<'a>(
+    problem: &'a Problem<'_>,
+    envelopes: &'a Envelopes,
+    cheapest_bit: &'a CheapestBit,
+) -> Shared<'a> {
     Shared {
         curves: problem.curves,
         envelopes,
+        cheapest_bit,
         x_cap: problem.radio.spectral_cap * LN_2,
         exact_noise: matches!(problem.radio.noise, Noise::Exact { .. }),
     }
