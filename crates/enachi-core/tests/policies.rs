@@ -336,7 +336,7 @@ fn parameters_are_checked() {
     assert!(
         params
             .check()
-            .unwrap_err()
+            .expect_err("out of range")
             .to_string()
             .contains("sc_cao.accuracy_target is 1.5")
     );
