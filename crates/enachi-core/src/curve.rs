@@ -265,6 +265,32 @@ impl AccuracyCurve {
         }
     }
 
+    /// The curve up to where it first reaches `accuracy`, and no further. A fitted curve becomes a measured one of 65
+    /// points, which follow it within what a straight line between them loses.
+    pub fn capped(&self, accuracy: f64) -> Self {
+        let end = self.bits_for(accuracy).unwrap_or(self.total_bits());
+        let (mut bits, steps) = match &self.shape {
+            Shape::Fitted(fitted) => {
+                let rise = (end - fitted.floor_bits).max(0.0);
+                let grid =
+                    (0..64).map(|i| fitted.floor_bits + rise * (f64::from(i) / 64.0).powi(2));
+                (
+                    std::iter::once(0.0).chain(grid).collect::<Vec<f64>>(),
+                    false,
+                )
+            }
+            Shape::Points(points) => (points.bits.clone(), points.steps),
+        };
+        bits.retain(|&b| b < end);
+        bits.dedup();
+        if bits.is_empty() || end > 0.0 {
+            bits.push(end);
+        }
+        let accuracy: Vec<f64> = bits.iter().map(|&b| self.accuracy(b)).collect();
+        Self::points(&bits, &accuracy, steps)
+            .expect("bits ascend from 0 and accuracies are the curve's own")
+    }
+
     /// Fewest bits at which the curve reaches `accuracy`; `None` if it never does.
     pub fn bits_for(&self, accuracy: f64) -> Option<f64> {
         match &self.shape {

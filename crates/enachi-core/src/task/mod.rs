@@ -8,6 +8,8 @@ mod arm;
 mod arm_constant;
 mod band;
 mod dual;
+mod names;
+pub mod policies;
 mod policy;
 pub(crate) mod price;
 mod problem;
@@ -15,6 +17,7 @@ mod sequential;
 mod solver;
 
 pub use band::{BandUse, Slice, best_option, option_at_band};
+pub use names::nearest;
 pub use policy::{
     Candidate, DeviceView, Fading, FrameOutcome, FrameView, Level, PlanQuality, PowerMode,
     StreamUse, TaskGrant, TaskPolicy,
