@@ -257,6 +257,40 @@ impl AccuracyCurve {
         }
     }
 
+    /// Bits at which one concave piece of the curve ends and the next begins, from 0 to the end.
+    pub fn knots(&self) -> Vec<f64> {
+        match &self.shape {
+            Shape::Fitted(fitted) => vec![0.0, fitted.floor_bits, fitted.total_bits],
+            Shape::Points(points) => points.bits.clone(),
+        }
+    }
+
+    /// The curve up to where it first reaches `accuracy`, and no further. A fitted curve becomes a measured one of 65
+    /// points, which follow it within what a straight line between them loses.
+    pub fn capped(&self, accuracy: f64) -> Self {
+        let end = self.bits_for(accuracy).unwrap_or(self.total_bits());
+        let (mut bits, steps) = match &self.shape {
+            Shape::Fitted(fitted) => {
+                let rise = (end - fitted.floor_bits).max(0.0);
+                let grid =
+                    (0..64).map(|i| fitted.floor_bits + rise * (f64::from(i) / 64.0).powi(2));
+                (
+                    std::iter::once(0.0).chain(grid).collect::<Vec<f64>>(),
+                    false,
+                )
+            }
+            Shape::Points(points) => (points.bits.clone(), points.steps),
+        };
+        bits.retain(|&b| b < end);
+        bits.dedup();
+        if bits.is_empty() || end > 0.0 {
+            bits.push(end);
+        }
+        let accuracy: Vec<f64> = bits.iter().map(|&b| self.accuracy(b)).collect();
+        Self::points(&bits, &accuracy, steps)
+            .expect("bits ascend from 0 and accuracies are the curve's own")
+    }
+
     /// Fewest bits at which the curve reaches `accuracy`; `None` if it never does.
     pub fn bits_for(&self, accuracy: f64) -> Option<f64> {
         match &self.shape {
@@ -303,8 +337,14 @@ impl Fitted {
 }
 
 impl Points {
-    /// Segment (index of its left end) that holds `bits`.
+    /// Segment (index of its left end) that holds `bits`. A level counts as reached within one part in 10⁹, so that
+    /// rounding between band, power and bits does not cost it.
     fn segment(&self, bits: f64) -> usize {
+        let bits = if self.steps {
+            bits * (1.0 + 1e-9)
+        } else {
+            bits
+        };
         self.bits.partition_point(|&b| b <= bits).saturating_sub(1)
     }
 
@@ -348,8 +388,8 @@ impl Points {
     }
 }
 
-/// Vertices of the upper concave envelope of points `first..=last`, from `first` to the first maximum, and the slope
-/// right of each (0 after the last). Clears and fills the two vectors.
+/// Appends the vertices of the upper concave envelope of points `first..=last`, from `first` to the first maximum, and
+/// the slope right of each (0 after the last).
 pub(crate) fn upper_envelope(
     bits: &[f64],
     accuracy: &[f64],
@@ -358,8 +398,7 @@ pub(crate) fn upper_envelope(
     envelope: &mut Vec<u32>,
     slope: &mut Vec<f64>,
 ) {
-    envelope.clear();
-    slope.clear();
+    let (start, start_slope) = (envelope.len(), slope.len());
     let mut peak = first;
     for i in first..=last {
         if accuracy[i] > accuracy[peak] {
@@ -367,15 +406,11 @@ pub(crate) fn upper_envelope(
         }
     }
     for i in first..=peak {
-        while let Some(&top) = envelope.last() {
-            let top = top as usize;
+        while envelope.len() > start {
+            let top = envelope[envelope.len() - 1] as usize;
             let rise = (accuracy[i] - accuracy[top]) / (bits[i] - bits[top]);
             // A vertex on or below the chord from its left neighbour to the new point is none.
-            let keep = match slope.last() {
-                Some(&before) => rise < before,
-                None => true,
-            };
-            if keep {
+            if slope.len() == start_slope || rise < slope[slope.len() - 1] {
                 slope.push(rise);
                 break;
             }

@@ -96,30 +96,9 @@ impl Radio {
                 Some(rate_bps / self.efficiency(gain * power_w / noise_w))
             }
             Noise::Exact { psd_w_per_hz } => {
-                // With x = ln(1 + snr), rate = (h·p/N0)·(x/ln 2)/(e^x − 1): (e^x − 1)/x = r falls as the band grows.
+                // With x = ln(1 + snr), rate = (h·p/N0)·(x/ln 2)/(e^x − 1).
                 let r = gain * power_w * std::f64::consts::LOG2_E / (psd_w_per_hz * rate_bps);
-                if r <= 1.0 {
-                    return None;
-                }
-                // φ(x) = ln((e^x − 1)/x) − ln r is increasing and convex: Newton from the right never undershoots.
-                let target = r.ln();
-                let mut x = (2.0 * target).max(target + (target.max(1.0)).ln() + 1.0);
-                for _ in 0..60 {
-                    let (value, slope) = if x < 1e-5 {
-                        (x / 2.0 - target, 0.5)
-                    } else {
-                        let decay = (-x).exp();
-                        (
-                            x + (-decay).ln_1p() - x.ln() - target,
-                            1.0 / (1.0 - decay) - 1.0 / x,
-                        )
-                    };
-                    let step = value / slope;
-                    x = (x - step).max(1e-300);
-                    if step.abs() <= 1e-15 * x {
-                        break;
-                    }
-                }
+                let x = crate::task::price::band_for_rate(r)?;
                 let efficiency = x * std::f64::consts::LOG2_E;
                 Some(rate_bps / efficiency.min(self.spectral_cap))
             }

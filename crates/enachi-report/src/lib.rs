@@ -2,4 +2,5 @@
 pub mod colour;
 mod labels;
 pub mod plot;
+pub mod policies;
 pub mod text_chart;

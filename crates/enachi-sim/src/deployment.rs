@@ -34,6 +34,9 @@ pub enum DeploymentError {
         /// Names there are.
         known: String,
     },
+    /// A profile that contradicts itself.
+    #[error("profile: {0}")]
+    Invalid(#[from] enachi_core::profile_check::ProfileError),
     /// A profile that cannot be simulated.
     #[error("profile: cut {cut:?}: {reason}")]
     Profile {
@@ -409,67 +412,34 @@ fn cut_names(profile: &Profile) -> String {
     names.join(", ")
 }
 
-/// What the simulator needs of a profile beyond its types.
+/// What the simulator needs of a profile beyond what every profile must satisfy.
 fn check_profile(profile: &Profile) -> Result<(), DeploymentError> {
-    let fail = |cut: &CutProfile, reason: String| DeploymentError::Profile {
-        cut: cut.name.clone(),
-        reason,
+    profile.validate()?;
+    let fail = |cut: &CutProfile, reason: String| {
+        Err(DeploymentError::Profile {
+            cut: cut.name.clone(),
+            reason,
+        })
     };
     for cut in &profile.cuts {
         if cut.kind != CutKind::Local && cut.streams.is_empty() {
-            return Err(fail(cut, "has no stream".into()));
+            return fail(cut, "has no stream".into());
         }
         for stream in &cut.streams {
             let samples = &stream.samples;
-            let cells = samples.images * samples.checkpoints;
+            let name = &stream.name;
             if samples.images > 0 && samples.checkpoints < 2 {
-                return Err(fail(
-                    cut,
-                    format!("stream {:?} has no checkpoint but 0", stream.name),
-                ));
+                return fail(cut, format!("stream {name:?} has no checkpoint but 0"));
             }
-            if samples.images > profile.images.len()
-                || [
-                    samples.bits.len(),
-                    samples.correct.len(),
-                    samples.entropy_nats.len(),
-                ] != [cells; 3]
-            {
-                return Err(fail(
+            let embedded = stream.ladder == LadderKind::Embedded;
+            if embedded && samples.images == 0 && stream.surrogate.is_none() {
+                return fail(
                     cut,
-                    format!("samples of stream {:?} have the wrong size", stream.name),
-                ));
-            }
-            if samples.images > 0 && stream.checkpoint_chunks.len() != samples.checkpoints {
-                return Err(fail(
-                    cut,
-                    format!(
-                        "stream {:?} lacks the chunks of its checkpoints",
-                        stream.name
-                    ),
-                ));
-            }
-            if !(stream.total_bits.is_finite() && stream.total_bits > 0.0) {
-                return Err(fail(
-                    cut,
-                    format!(
-                        "stream {:?} has total_bits {}",
-                        stream.name, stream.total_bits
-                    ),
-                ));
-            }
-            let curve_less = samples.images == 0 && stream.surrogate.is_none();
-            if curve_less && stream.ladder == LadderKind::Embedded {
-                return Err(fail(
-                    cut,
-                    format!(
-                        "stream {:?} has neither samples nor a fitted curve",
-                        stream.name
-                    ),
-                ));
+                    format!("stream {name:?} has neither samples nor a curve"),
+                );
             }
             if stream.total_chunks == 0 {
-                return Err(fail(cut, format!("stream {:?} has no chunks", stream.name)));
+                return fail(cut, format!("stream {name:?} has no chunks"));
             }
         }
     }

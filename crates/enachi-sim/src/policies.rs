@@ -28,6 +28,11 @@ pub struct UnknownPolicy {
 }
 
 impl PolicyFactory {
+    /// The policies of this software.
+    pub fn standard() -> Self {
+        Self::default().with("enachi", crate::planner::Planner::default)
+    }
+
     /// Add a policy of one's own (a later one of the same name is not reached).
     pub fn with<P: TaskPolicy + 'static>(
         mut self,

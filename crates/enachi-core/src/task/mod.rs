@@ -4,11 +4,24 @@
 //! bound. [`TaskPolicy`] is what the simulator and the live server call once a frame: the planner behind `enachi`, and
 //! the policies it is compared with, one file each.
 
+mod arm;
+mod arm_constant;
+mod band;
+mod dual;
+mod names;
+pub mod policies;
 mod policy;
+pub(crate) mod price;
 mod problem;
+mod sequential;
+mod solver;
 
+pub use band::{BandUse, Slice, best_option, option_at_band};
+pub use names::nearest;
 pub use policy::{
     Candidate, DeviceView, Fading, FrameOutcome, FrameView, Level, PlanQuality, PowerMode,
     StreamUse, TaskGrant, TaskPolicy,
 };
-pub use problem::{CutOption, DeviceProblem, Grant, Plan, Problem};
+pub use problem::{CutOption, DeviceProblem, Grant, Plan, Problem, ProblemError};
+pub use sequential::Sequential;
+pub use solver::{Settings, Solver};

@@ -1,7 +1,7 @@
 //! ENACHI P1.2 (17) as data: one frame's problem and its solution.
 
 use crate::curve::AccuracyCurve;
-use crate::radio::Radio;
+use crate::radio::{Noise, Radio};
 use std::ops::Range;
 
 /// One thing a device may do in the frame: split at a cut and send for `transmit_time_s`, or (a curve with a single
@@ -49,6 +49,168 @@ pub struct Problem<'a> {
     pub devices: &'a [DeviceProblem],
 }
 
+impl<'a> Problem<'a> {
+    /// Options of a device.
+    pub fn options_of(&self, device: &DeviceProblem) -> &'a [CutOption] {
+        &self.options[device.options.start as usize..device.options.end as usize]
+    }
+
+    /// Whether every number is in its range; the solver takes it for granted.
+    pub fn check(&self) -> Result<(), ProblemError> {
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let not_negative = |value: f64| value.is_finite() && value >= 0.0;
+        let top = |key: &'static str, value: f64, ok: bool, allowed: &'static str| {
+            if ok {
+                Ok(())
+            } else {
+                Err(ProblemError {
+                    device: None,
+                    option: None,
+                    key,
+                    value,
+                    allowed,
+                })
+            }
+        };
+        top(
+            "bandwidth_hz",
+            self.bandwidth_hz,
+            positive(self.bandwidth_hz),
+            "finite and above 0",
+        )?;
+        let (key, noise) = match self.radio.noise {
+            Noise::Exact { psd_w_per_hz } => ("noise_psd_w_per_hz", psd_w_per_hz),
+            Noise::Constant { power_w } => ("noise_power_w", power_w),
+        };
+        top(key, noise, positive(noise), "finite and above 0")?;
+        top(
+            "spectral_cap",
+            self.radio.spectral_cap,
+            self.radio.spectral_cap > 0.0,
+            "above 0",
+        )?;
+        top("v", self.v, not_negative(self.v), "finite and at least 0")?;
+        for (n, device) in self.devices.iter().enumerate() {
+            let at = |option: Option<usize>,
+                      key: &'static str,
+                      value: f64,
+                      ok: bool,
+                      allowed: &'static str| {
+                if ok {
+                    Ok(())
+                } else {
+                    Err(ProblemError {
+                        device: Some(n),
+                        option,
+                        key,
+                        value,
+                        allowed,
+                    })
+                }
+            };
+            let q = device.energy_queue_j;
+            at(
+                None,
+                "energy_queue_j",
+                q,
+                not_negative(q),
+                "finite and at least 0",
+            )?;
+            at(
+                None,
+                "gain",
+                device.gain,
+                not_negative(device.gain),
+                "finite and at least 0",
+            )?;
+            let p = device.power_max_w;
+            at(
+                None,
+                "power_max_w",
+                p,
+                not_negative(p),
+                "finite and at least 0",
+            )?;
+            at(
+                None,
+                "weight",
+                device.weight,
+                not_negative(device.weight),
+                "finite and at least 0",
+            )?;
+            let end = device.options.end as usize;
+            let ok = device.options.start as usize <= end && end <= self.options.len();
+            at(
+                None,
+                "options",
+                end as f64,
+                ok,
+                "a range within the options",
+            )?;
+            for (o, option) in self.options_of(device).iter().enumerate() {
+                let time_s = option.transmit_time_s;
+                at(
+                    Some(o),
+                    "transmit_time_s",
+                    time_s,
+                    time_s.is_finite(),
+                    "finite",
+                )?;
+                let energy_j = option.local_energy_j;
+                at(
+                    Some(o),
+                    "local_energy_j",
+                    energy_j,
+                    not_negative(energy_j),
+                    "finite and at least 0",
+                )?;
+                let curve = option.curve as usize;
+                at(
+                    Some(o),
+                    "curve",
+                    curve as f64,
+                    curve < self.curves.len(),
+                    "an index into the curves",
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A number of a problem that is out of its range.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProblemError {
+    /// Device, if it is one of a device.
+    pub device: Option<usize>,
+    /// Option of the device, if it is one of an option.
+    pub option: Option<usize>,
+    /// Which number.
+    pub key: &'static str,
+    /// What it is.
+    pub value: f64,
+    /// What it may be.
+    pub allowed: &'static str,
+}
+
+impl std::error::Error for ProblemError {}
+
+impl std::fmt::Display for ProblemError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(device) = self.device {
+            write!(f, "devices[{device}].")?;
+        }
+        if let Some(option) = self.option {
+            write!(f, "cuts[{option}].")?;
+        }
+        write!(
+            f,
+            "{} is {}, must be {}",
+            self.key, self.value, self.allowed
+        )
+    }
+}
+
 /// What one device gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Grant {
@@ -77,4 +239,16 @@ pub struct Plan {
     pub gap: f64,
     /// One per device.
     pub grants: Vec<Grant>,
+}
+
+impl Plan {
+    /// Set the bound and the gap that follows from it.
+    pub(crate) fn set_bound(&mut self, upper_bound: f64) {
+        self.upper_bound = upper_bound.max(self.objective);
+        self.gap = if self.upper_bound > self.objective {
+            (self.upper_bound - self.objective) / self.upper_bound.abs()
+        } else {
+            0.0
+        };
+    }
 }

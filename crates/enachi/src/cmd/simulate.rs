@@ -1,10 +1,333 @@
 //! `enachi simulate`.
 
+use anyhow::Context;
+use comfy_table::{Cell, CellAlignment, Table};
+use enachi_core::profile::Profile;
+use enachi_report::policies::{PolicyFigure, PolicyRow};
+use enachi_sim::deployment::{Deployment, curve_profile};
+use enachi_sim::output::{RunFolder, RunInfo};
+use enachi_sim::policies::PolicyFactory;
+use enachi_sim::scenario::{Scenario, load, parse};
+use enachi_sim::simulate::{Monitor, Records, simulate};
+use enachi_sim::summary::{PolicySummary, Summary, summarise};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The scenario that runs without arguments.
+const DEFAULT_SCENARIO: &str = include_str!("../../../../scenarios/default.toml");
+
 /// Arguments of `enachi simulate`.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Scenario file (TOML); without it, the default scenario on the embedded profile.
+    scenario: Option<PathBuf>,
+    /// Policy to run in place of the scenario's, e.g. `enachi` or `enachi+printed`; may be repeated.
+    #[arg(long = "policy", value_name = "NAME")]
+    policies: Vec<String>,
+    /// Override a value of the scenario, e.g. `--set channel.bandwidth_hz=3e6`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Profile file to run on, in place of the scenario's.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    /// Output folder; `runs/<name>-<seed>` without it.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Replace the run in the output folder.
+    #[arg(long)]
+    force: bool,
+    /// What to print: a table, or the summary as JSON and nothing else.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Print the scenario with every default written out, and run nothing.
+    #[arg(long)]
+    print_scenario: bool,
+    /// Print the JSON Schema of scenario files, and run nothing.
+    #[arg(long)]
+    print_schema: bool,
+    /// Print the names of all policies, and run nothing.
+    #[arg(long)]
+    list_policies: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
 
 /// Run the command.
-pub fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("`enachi simulate` is not part of this build")
+pub fn run(args: Args) -> anyhow::Result<()> {
+    if args.print_schema {
+        return print(&(Scenario::json_schema() + "\n"));
+    }
+    let mut scenario = read_scenario(&args)?;
+    if !args.policies.is_empty() {
+        scenario.policies.clone_from(&args.policies);
+    }
+    let profile = find_profile(&scenario, args.scenario.as_deref(), args.profile.as_deref())?;
+    if args.profile.is_some() {
+        scenario.profile.curves = None;
+    }
+    let factory = PolicyFactory::standard();
+    if args.list_policies {
+        let names: Vec<&str> = factory.names().collect();
+        return print(&(names.join("\n") + "\n"));
+    }
+    if args.print_scenario {
+        return print(&scenario.to_toml());
+    }
+    let folder = args
+        .out
+        .clone()
+        .unwrap_or_else(|| Path::new("runs").join(format!("{}-{}", scenario.name, scenario.seed)));
+    // A run in the default place may be replaced by the next: its folder says all that is needed to have it back.
+    let force = args.force || args.out.is_none();
+    RunFolder::check(&folder, force)?;
+    let deployment = Deployment::new(scenario, profile)?;
+
+    let cancel = Arc::new(AtomicBool::new(false));
+    let on_signal = Arc::clone(&cancel);
+    ctrlc::set_handler(move || {
+        // The second signal ends a program that does not listen to the first.
+        if on_signal.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .context("cannot listen for Ctrl-C")?;
+    let bar = Bar::new(&deployment.scenario);
+    let started = Instant::now();
+    let (deployment, records) = simulate(deployment, &factory, &cancel, &bar)?;
+    bar.0.finish_and_clear();
+    let took = started.elapsed();
+
+    let summary = summarise(&deployment.scenario, &records);
+    let folder = RunFolder::create(&folder, force)?;
+    let info = RunInfo {
+        enachi_version: env!("CARGO_PKG_VERSION").into(),
+        command_line: std::env::args().collect::<Vec<_>>().join(" "),
+        interrupted: records.interrupted,
+    };
+    let mut files = folder.write(&deployment, &records, &summary, &info)?;
+    let figure = folder.path().join("policies");
+    policy_figure(&deployment, &summary).save_both(&figure)?;
+    files.extend([figure.with_extension("svg"), figure.with_extension("png")]);
+    match args.format {
+        Format::Json => print(&(serde_json::to_string_pretty(&summary)? + "\n"))?,
+        Format::Table => print(&report(&deployment, &records, &summary, &files, took))?,
+    }
+    if records.interrupted {
+        anyhow::bail!("interrupted: the figures are of the frames that were finished");
+    }
+    Ok(())
+}
+
+fn read_scenario(args: &Args) -> anyhow::Result<Scenario> {
+    Ok(match &args.scenario {
+        Some(path) => load(path, &args.overrides)?,
+        None => parse(DEFAULT_SCENARIO, "the default scenario", &args.overrides)?,
+    })
+}
+
+/// The profile a scenario means: given by hand, in its curves, in a file beside it, or embedded.
+pub fn find_profile(
+    scenario: &Scenario,
+    scenario_file: Option<&Path>,
+    given: Option<&Path>,
+) -> anyhow::Result<Profile> {
+    if let Some(path) = given {
+        return Ok(enachi_data::profile::read(path)?);
+    }
+    if let Some(curves) = &scenario.profile.curves {
+        return Ok(curve_profile(curves));
+    }
+    if let Some(path) = &scenario.profile.path {
+        let base = scenario_file
+            .and_then(Path::parent)
+            .unwrap_or(Path::new(""));
+        return enachi_data::profile::read(&base.join(path)).context("profile.path");
+    }
+    anyhow::bail!("this build has no embedded profile: give profile.path or profile.curves")
+}
+
+/// To stdout; a reader that has gone away is no error.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Progress on the terminal, for runs over two seconds.
+struct Bar(ProgressBar, Instant);
+
+impl Bar {
+    fn new(scenario: &Scenario) -> Self {
+        let total =
+            u64::from(scenario.frames) * u64::from(scenario.seeds) * scenario.policies.len() as u64;
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
+        let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {eta} left");
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        Self(bar, Instant::now())
+    }
+}
+
+impl Monitor for Bar {
+    fn progress(&self, frames: u64) {
+        let late = self.1.elapsed() > Duration::from_secs(2);
+        if late && self.0.is_hidden() && std::io::stderr().is_terminal() {
+            self.0.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.0.inc(frames);
+    }
+}
+
+fn policy_figure(deployment: &Deployment, summary: &Summary) -> PolicyFigure {
+    let scenario = &deployment.scenario;
+    PolicyFigure {
+        title: scenario.name.clone(),
+        subtitle: format!(
+            "{} on {} device{}, {:.3} MHz, {} frames of {:.0} ms, {} seed{}",
+            deployment.profile.meta.model_name,
+            scenario.device_count(),
+            plural(scenario.device_count()),
+            scenario.channel.bandwidth_hz / 1e6,
+            scenario.frames,
+            scenario.frame.length_s * 1e3,
+            scenario.seeds,
+            plural(scenario.seeds as usize),
+        ),
+        rows: summary
+            .policies
+            .iter()
+            .map(|p| PolicyRow {
+                name: p.policy.clone(),
+                accuracy: [p.accuracy, p.accuracy_low, p.accuracy_high],
+                energy_j: [p.energy_local_j, p.energy_codec_j, p.energy_transmit_j],
+                budget_j: p.energy_budget_j,
+            })
+            .collect(),
+    }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn report(
+    deployment: &Deployment,
+    records: &Records,
+    summary: &Summary,
+    files: &[PathBuf],
+    took: Duration,
+) -> String {
+    let scenario = &deployment.scenario;
+    let slots: u64 = records.frames.iter().map(|r| u64::from(r.slots)).sum();
+    let mut text = format!(
+        "{}: {} on {} device{}, {} frames, {} seed{}\n\n",
+        scenario.name,
+        deployment.profile.meta.model_name,
+        scenario.device_count(),
+        plural(scenario.device_count()),
+        scenario.frames,
+        scenario.seeds,
+        plural(scenario.seeds as usize),
+    );
+    text += &policy_table(summary).to_string();
+    text += &format!(
+        "\n\naccuracy: share of right answers, 95 % interval over images and seeds; against {}: paired difference in points\n\
+         energy: mean per device and frame; settled: without the first {} frames, while the energy queue fills\n\
+         cut: ended by the batch barrier; stop: released early\n\
+         {} device-frames and {:.1} M slots in {:.1} s\n\n",
+        summary.policies.first().map_or("", |p| p.policy.as_str()),
+        scenario.warmup_frames,
+        records.frames.len(),
+        slots as f64 / 1e6,
+        took.as_secs_f64(),
+    );
+    for file in files {
+        text += &format!("wrote {}\n", file.display());
+    }
+    text
+}
+
+fn policy_table(summary: &Summary) -> Table {
+    let first = summary.policies.first().map_or("", |p| p.policy.as_str());
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::UTF8_BORDERS_ONLY);
+    table.set_header([
+        "policy".into(),
+        "accuracy %".into(),
+        format!("against {first}"),
+        "energy mJ".into(),
+        "settled mJ".into(),
+        "allowance mJ".into(),
+        "radio mJ".into(),
+        "kbit".into(),
+        "cut %".into(),
+        "stop %".into(),
+        "where it splits".into(),
+    ]);
+    for (index, policy) in summary.policies.iter().enumerate() {
+        table.add_row(row(policy, index == 0));
+    }
+    for column in 1..10 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn row(p: &PolicySummary, first: bool) -> Vec<Cell> {
+    let percent = |share: f64| format!("{:.1}", share * 100.0);
+    let milli = |joule: f64| format!("{:.1}", joule * 1e3);
+    let mut cuts = p.cut_share.clone();
+    cuts.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let cuts: Vec<String> = cuts
+        .iter()
+        .take(3)
+        .map(|(name, share)| format!("{name} {:.0} %", share * 100.0))
+        .collect();
+    let difference = if first {
+        String::new()
+    } else {
+        format!(
+            "{:+.1} [{:+.1}, {:+.1}]",
+            p.accuracy_difference * 100.0,
+            p.accuracy_difference_low * 100.0,
+            p.accuracy_difference_high * 100.0
+        )
+    };
+    [
+        p.policy.clone(),
+        format!(
+            "{:.1} [{:.1}, {:.1}]",
+            p.accuracy * 100.0,
+            p.accuracy_low * 100.0,
+            p.accuracy_high * 100.0
+        ),
+        difference,
+        milli(p.energy_j),
+        milli(p.energy_after_warmup_j),
+        milli(p.energy_budget_j),
+        milli(p.energy_transmit_j),
+        format!("{:.1}", p.mean_bits / 1e3),
+        percent(p.deadline_cut_rate),
+        percent(p.stop_rate),
+        if cuts.is_empty() {
+            "nothing feasible".into()
+        } else {
+            cuts.join(", ")
+        },
+    ]
+    .into_iter()
+    .map(Cell::new)
+    .collect()
 }

@@ -1,0 +1,42 @@
+//! `edge-only`: the raw input goes to the edge; band and power from the task level, power constant within the frame.
+
+use super::shared::{Translation, quality};
+use crate::profile::CutKind;
+use crate::task::policy::{FrameView, PlanQuality, PowerMode, StreamUse, TaskGrant, TaskPolicy};
+use crate::task::problem::Plan;
+use crate::task::solver::Solver;
+
+/// Cut 0 for all.
+#[derive(Debug, Default)]
+pub struct EdgeOnly {
+    translation: Translation,
+    solver: Solver,
+    plan: Plan,
+}
+
+impl TaskPolicy for EdgeOnly {
+    fn name(&self) -> &str {
+        "edge-only"
+    }
+
+    fn stream_use(&self) -> StreamUse {
+        StreamUse::RawInput
+    }
+
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+        self.translation
+            .fill(frame, |candidate| candidate.kind == CutKind::Input);
+        self.solver
+            .solve(&self.translation.problem(frame), &mut self.plan);
+        self.translation
+            .grant(frame, &self.plan, PowerMode::Constant, false, grants);
+    }
+
+    fn reset(&mut self) {
+        self.solver.cold();
+    }
+
+    fn last_plan(&self) -> Option<PlanQuality> {
+        Some(quality(&self.plan))
+    }
+}

@@ -1,0 +1,223 @@
+//! Whole simulations on a small profile: identities, determinism, and what each kind of grant does.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{difficulty, factory, profile, scenario};
+use enachi_core::record::{FrameRecord, Outcome, StopReason};
+use enachi_sim::deployment::Deployment;
+use enachi_sim::simulate::{Records, Unwatched, simulate};
+use enachi_sim::summary::summarise;
+use std::sync::atomic::AtomicBool;
+
+const BASE: &str = r#"
+frames = 60
+warmup_frames = 10
+seeds = 2
+[channel]
+bandwidth_hz = 1.2e6
+shadowing_db = 3
+[device]
+distance_m = [50, 150]
+energy_budget_j = 0.08
+[[devices]]
+count = 3
+[[devices]]
+count = 2
+deadline_s = 0.2
+energy_budget_j = 0.05
+"#;
+
+fn run(text: &str) -> Records {
+    let deployment = Deployment::new(scenario(text), profile()).unwrap();
+    simulate(deployment, &factory(), &AtomicBool::new(false), &Unwatched)
+        .unwrap()
+        .1
+}
+
+fn policies(list: &str) -> String {
+    format!("policies = [{list}]\n{BASE}")
+}
+
+#[test]
+fn same_bytes_on_any_number_of_threads() {
+    let text = policies(r#""tracking", "constant", "never", "level", "half", "local""#);
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| run(&text)).frames
+    };
+    let one = on(1);
+    assert_eq!(one.len(), 6 * 2 * 60 * 5);
+    assert_eq!(one, on(2));
+    assert_eq!(one, on(7));
+}
+
+#[test]
+fn all_policies_meet_the_same_world() {
+    let records = run(&policies(r#""tracking", "never", "level""#));
+    let of = |policy: u16| records.frames.iter().filter(move |r| r.policy == policy);
+    for other in [1, 2] {
+        for (a, b) in of(0).zip(of(other)) {
+            assert_eq!((a.seed, a.frame, a.device), (b.seed, b.frame, b.device));
+            assert_eq!(a.image, b.image);
+            assert_eq!(a.planned_gain, b.planned_gain);
+        }
+    }
+    // ... and seeds differ.
+    let images = |seed: u64| of(0).filter(move |r| r.seed == seed).map(|r| r.image);
+    assert!(images(1).ne(images(2)));
+}
+
+#[test]
+fn energy_queue_obeys_its_identity_on_every_path() {
+    let records = run(&policies(r#""tracking", "constant", "local""#));
+    for policy in 0..3 {
+        for seed in 1..=2 {
+            for device in 0..5 {
+                let rows: Vec<&FrameRecord> = records
+                    .frames
+                    .iter()
+                    .filter(|r| (r.policy, r.seed, r.device) == (policy, seed, device))
+                    .collect();
+                let budget = if device < 3 { 0.08 } else { 0.05 };
+                let (mut queue, mut spent) = (0.0_f64, 0.0);
+                for (m, row) in rows.iter().enumerate() {
+                    assert!((row.energy_queue_j - queue).abs() < 1e-9);
+                    spent += row.energy_j();
+                    queue = (queue + row.energy_j() - budget).max(0.0);
+                    assert!(spent <= (m + 1) as f64 * budget + queue + 1e-9);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn records_add_up() {
+    let records = run(&policies(
+        r#""tracking", "constant", "never", "level", "half""#,
+    ));
+    for r in &records.frames {
+        assert!(r.sent_time_s <= r.batch_time_s + 1e-9 || r.slots == 0);
+        assert!(r.answer_time_s <= if r.device < 3 { 0.3 } else { 0.2 } + 1e-9);
+        assert!((0.0..=1.0 + 1e-9).contains(&r.fraction));
+        assert!(r.mean_power_w <= 2.0);
+        let radiated = r.mean_power_w * f64::from(r.slots) * 1e-3;
+        assert!((r.energy_transmit_j - radiated).abs() < 1e-12);
+        // Head at 2 GHz and 1e-28 W/Hz³: 0.8 W.
+        let compute_s = (r.energy_local_j + r.energy_codec_j) / 0.8;
+        assert!((compute_s - r.ready_time_s).abs() < 1e-12);
+        // What arrived decides, and only that.
+        let share = match r.outcome {
+            Outcome::Delivered if r.policy == 4 => 0.1,
+            Outcome::Delivered => 1.0,
+            _ => r.fraction,
+        };
+        if r.policy < 3 && r.correct {
+            assert!(share + 0.01 >= difficulty(r.image.unwrap() as usize));
+        }
+    }
+}
+
+#[test]
+fn outcomes_follow_the_grant() {
+    let records = run(&policies(
+        r#""tracking", "never", "level", "half", "local""#,
+    ));
+    let count = |policy: u16, outcome: Outcome| {
+        records
+            .frames
+            .iter()
+            .filter(|r| r.policy == policy && r.outcome == outcome)
+            .count()
+    };
+    assert!(count(0, Outcome::StoppedEarly) > 300);
+    assert_eq!(count(1, Outcome::StoppedEarly), 0);
+    assert!(count(1, Outcome::Delivered) > 0);
+    assert!(
+        count(1, Outcome::DeadlineCut) > 0,
+        "the band is too narrow for all"
+    );
+    assert!(count(2, Outcome::Delivered) > 0);
+    assert_eq!(count(4, Outcome::Local), 600);
+    for r in &records.frames {
+        match r.policy {
+            2 => assert_eq!((r.level, r.stream), (Some(3), Some(0))),
+            // 31 kbit of the mean curve is its checkpoint at a tenth, whatever the image makes of it.
+            3 if r.outcome == Outcome::Delivered => {
+                assert_eq!((r.chunks, r.stop_reason), (10, StopReason::AllSent));
+            }
+            4 => {
+                assert!(r.slots == 0 && r.correct == (difficulty(r.image.unwrap() as usize) <= 1.0))
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn stopping_saves_energy_at_the_same_answers() {
+    let records = run(&policies(r#""tracking", "never""#));
+    let deployment = Deployment::new(scenario(BASE), profile()).unwrap();
+    let summary = summarise(&deployment.scenario, &records);
+    let [stop, never] = &summary.policies[..] else {
+        panic!("two policies");
+    };
+    // Entropy 0.3 nat is 0.13 short of the image's need: answers differ little, energy much.
+    assert!(stop.energy_transmit_j < 0.8 * never.energy_transmit_j);
+    assert!(never.accuracy_difference_low <= never.accuracy_difference);
+    assert!(never.accuracy_difference <= never.accuracy_difference_high);
+    assert!(stop.accuracy_low < stop.accuracy && stop.accuracy < stop.accuracy_high);
+    assert_eq!(stop.accuracy_difference, 0.0);
+    assert_eq!(
+        (stop.accuracy_difference_low, stop.accuracy_difference_high),
+        (0.0, 0.0)
+    );
+}
+
+#[test]
+fn variants_change_the_packet_level_only() {
+    let records = run(&policies(
+        r#""tracking", "tracking+constant", "tracking+water-filling", "tracking+printed", "tracking+stop-never", "tracking+stop-marginal""#,
+    ));
+    let deployment = Deployment::new(scenario(BASE), profile()).unwrap();
+    let summary = summarise(&deployment.scenario, &records);
+    let by = |name: &str| summary.policies.iter().find(|p| p.policy == name).unwrap();
+    assert_eq!(by("tracking+stop-never").stop_rate, 0.0);
+    assert!(by("tracking").stop_rate > 0.3);
+    assert!(by("tracking+stop-marginal").stop_rate > 0.0);
+    // The printed law overshoots its reference.
+    let per_slot = |name: &str| by(name).energy_transmit_j / by(name).mean_slots;
+    assert!(per_slot("tracking+printed") > 1.5 * per_slot("tracking+constant"));
+    let marginal = records
+        .frames
+        .iter()
+        .any(|r| r.stop_reason == StopReason::MarginalValue);
+    assert!(marginal);
+}
+
+#[test]
+fn cancelling_keeps_what_is_finished() {
+    let deployment = Deployment::new(scenario(&policies(r#""tracking""#)), profile()).unwrap();
+    let cancel = AtomicBool::new(true);
+    let (_, records) = simulate(deployment, &factory(), &cancel, &Unwatched).unwrap();
+    assert!(records.interrupted && records.frames.is_empty());
+    let summary = summarise(&scenario(BASE), &records);
+    assert_eq!(summary.policies[0].device_frames, 0);
+}
+
+#[test]
+fn slots_are_recorded_on_request() {
+    let text = format!("{}[output]\nslots = true\n", policies(r#""tracking""#));
+    let records = run(&text);
+    let slots: u32 = records.frames.iter().map(|r| r.slots).sum();
+    assert_eq!(records.slots.len(), slots as usize);
+    let without = run(&policies(r#""tracking""#));
+    assert_eq!(records.frames, without.frames);
+    let energy: f64 = records.slots.iter().map(|s| s.power_w * 1e-3).sum();
+    let total: f64 = records.frames.iter().map(|r| r.energy_transmit_j).sum();
+    assert!((energy - total).abs() < 1e-9 * total);
+}
