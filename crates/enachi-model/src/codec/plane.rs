@@ -201,40 +201,46 @@ impl PlaneCoder {
     ) {
         let Band { first, count } = self.bands[band];
         let (first, end) = (first as usize, (first + count) as usize);
+        let mut ratios = [0u8; MAX_FREQUENCIES];
         for map in first..end {
             let entering = self.active(map, plane + 1).len();
             let active = self.active(map, plane);
             let scale = &self.scale[map * self.frequencies..][..self.frequencies];
+            for (ratio, &frequency) in ratios.iter_mut().zip(active) {
+                *ratio = ratio_class(scale[usize::from(frequency)], plane) as u8;
+            }
             for block in 0..self.blocks() {
                 let base = (map * self.blocks() + block) * self.frequencies;
-                for (j, &frequency) in active.iter().enumerate() {
-                    let i = base + usize::from(frequency);
-                    let target = truth.get(i).map_or(0, |&t| (t & !SIGN) >> plane);
-                    let ratio = ratio_class(scale[usize::from(frequency)], plane);
-                    let old = known.values[i];
+                let values = &mut known.values[base..base + self.frequencies];
+                let truth = truth.get(base..base + self.frequencies).unwrap_or(&[]);
+                for (j, (&frequency, &ratio)) in active.iter().zip(&ratios).enumerate() {
+                    let f = usize::from(frequency);
+                    let true_value = truth.get(f).copied().unwrap_or(0);
+                    let target = (true_value & !SIGN) >> plane;
+                    let old = values[f];
                     if old & !SIGN != 0 {
                         let magnitude = old & !SIGN;
                         let context = SIGNIFICANCE_CONTEXTS
                             + LARGER_CONTEXTS
                             + magnitude_class(magnitude) * RATIO_CLASSES
-                            + ratio;
+                            + usize::from(ratio);
                         let bit = io.code(context, target & 1 != 0);
                         let magnitude = (magnitude << 1 | u16::from(bit)) & MAX_MAGNITUDE;
-                        known.values[i] = old & SIGN | magnitude;
+                        values[f] = old & SIGN | magnitude;
                         continue;
                     }
-                    let activity = ACTIVITY_CLASS[usize::from(known.activity[i].min(15))];
-                    let context = ratio * ACTIVITY_CLASSES + usize::from(activity);
+                    let activity = ACTIVITY_CLASS[usize::from(known.activity[base + f].min(15))];
+                    let context = usize::from(ratio) * ACTIVITY_CLASSES + usize::from(activity);
                     if !io.code(context, target != 0) {
                         continue;
                     }
                     let magnitude = if j < entering {
                         1
                     } else {
-                        self.code_larger(target, io)
+                        Self::code_larger(target, io)
                     };
-                    let negative = io.raw(truth.get(i).is_some_and(|&t| t & SIGN != 0));
-                    known.values[i] = magnitude | if negative { SIGN } else { 0 };
+                    let negative = io.raw(true_value & SIGN != 0);
+                    values[f] = magnitude | if negative { SIGN } else { 0 };
                     self.spread_activity(map, first..end, block, frequency, &mut known.activity);
                 }
             }
@@ -242,7 +248,7 @@ impl PlaneCoder {
     }
 
     /// Magnitude ≥ 1 of a coefficient that enters: unary up to 15, then Elias gamma.
-    fn code_larger<B: BitIo>(&self, target: u16, io: &mut B) -> u16 {
+    fn code_larger<B: BitIo>(target: u16, io: &mut B) -> u16 {
         let mut magnitude = 1u16;
         while usize::from(magnitude) <= LARGER_CONTEXTS {
             let context = SIGNIFICANCE_CONTEXTS + usize::from(magnitude) - 1;

@@ -20,6 +20,8 @@ pub const MAGNITUDE_CLASSES: usize = 3;
 /// All contexts.
 pub const CONTEXTS: usize =
     SIGNIFICANCE_CONTEXTS + LARGER_CONTEXTS + MAGNITUDE_CLASSES * RATIO_CLASSES;
+/// Most coefficients of a block.
+pub const MAX_FREQUENCIES: usize = 4096;
 /// Most planes of a band.
 pub const MAX_PLANES: usize = 15;
 /// Entry plane of a coefficient that is never sent.
@@ -116,7 +118,7 @@ impl Tables {
             .any(|&n| n == 0 || n > 1 << 16)
             || g.block_height > g.height
             || g.block_width > g.width
-            || g.frequencies() > 4096
+            || g.frequencies() > MAX_FREQUENCIES
             || g.elements() > 1 << 28
         {
             return fail(format!("impossible geometry {g:?}"));
