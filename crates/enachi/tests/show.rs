@@ -63,6 +63,15 @@ fn the_page_is_as_it_was() {
 }
 
 #[test]
+fn without_a_file_the_embedded_profile_is_shown() {
+    let folder = Folder::new("embedded");
+    let page = stdout(&folder.show(&[]));
+    assert!(page.starts_with("Model      mobilenetv2"), "{page}");
+    assert!(page.contains("LICENCE"), "{page}");
+    assert!(stdout(&folder.show(&["--format", "json"])).contains("\"curve\""));
+}
+
+#[test]
 fn json_has_every_cut_and_its_measured_curve() {
     let folder = Folder::new("json");
     let text = stdout(&folder.show(&["small.parquet", "--format", "json"]));

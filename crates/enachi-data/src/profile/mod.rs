@@ -171,6 +171,18 @@ pub fn read_bytes(name: &str, bytes: &[u8]) -> Result<Profile, ProfileFileError>
     decode(bytes.to_vec()).map_err(|problem| problem.at(name))
 }
 
+/// The profile that comes with the program: MobileNetV2 at the outputs of its stages, and the picture.
+///
+/// # Errors
+/// None in a sound build: the tests read it.
+pub fn embedded_default() -> Result<Profile, ProfileFileError> {
+    const BYTES: &[u8] = include_bytes!("../../../../profiles/mobilenetv2.parquet");
+    read_bytes(EMBEDDED_NAME, BYTES)
+}
+
+/// Stands for the file of [`embedded_default`] in messages and records.
+pub const EMBEDDED_NAME: &str = "mobilenetv2 (embedded)";
+
 fn encode(profile: &Profile) -> Result<Vec<u8>, Problem> {
     profile.validate()?;
     let sampled_images: Vec<Vec<usize>> = profile

@@ -19,6 +19,7 @@ const PIPE_COLUMNS: usize = 100;
 /// Arguments of `enachi show`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
+  enachi show
   enachi show resnet50.parquet
   enachi show resnet50.parquet --plot accuracy.svg
   enachi show resnet50.parquet --cut layer3.5 --points
@@ -26,8 +27,8 @@ const PIPE_COLUMNS: usize = 100;
   enachi show resnet50.parquet --format json | jq '.cuts[].name'
   enachi show resnet50.parquet --format csv > curves.csv")]
 pub struct Args {
-    /// Profile file (Parquet, as written by `enachi profile`).
-    profile: PathBuf,
+    /// Profile file (Parquet, as written by `enachi profile`); without it, the embedded MobileNetV2.
+    profile: Option<PathBuf>,
     /// Only this cut, by name or index; may be repeated.
     #[arg(long, value_name = "NAME|INDEX")]
     cut: Vec<String>,
@@ -58,7 +59,10 @@ enum Format {
 
 /// Run the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let profile = enachi_data::profile::read(&args.profile)?;
+    let profile = match &args.profile {
+        Some(path) => enachi_data::profile::read(path)?,
+        None => enachi_data::profile::embedded_default()?,
+    };
     let view = View::new(&profile, &args)?;
     if let Some(path) = &args.plot {
         figure::figure(&view)
