@@ -100,6 +100,17 @@ pub struct Deployment {
     continuation: Vec<Option<[ContinuationTable; 2]>>,
 }
 
+/// Cuts that a policy is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfferedCuts {
+    /// Those that the scenario leaves to planners.
+    Plannable,
+    /// The whole network on the device.
+    Local,
+    /// One cut, by its index in the profile.
+    Only(usize),
+}
+
 /// The candidates of every device under one [`StreamUse`].
 #[derive(Clone, Debug)]
 pub struct Offer {
@@ -273,11 +284,11 @@ impl Deployment {
             .map(|(index, _)| index)
     }
 
-    /// Candidates for a policy that sends `stream_use`; `local_only` for the policy that never sends.
+    /// Candidates for a policy that sends `stream_use` from the cuts in `offered` (those that send the input always find it).
     pub fn offer(
         &self,
         stream_use: StreamUse,
-        local_only: bool,
+        offered: OfferedCuts,
         curve: CurveKind,
     ) -> Result<Offer, DeploymentError> {
         let kind_cuts = |kind: CutKind| {
@@ -286,10 +297,11 @@ impl Deployment {
                 .map(|(index, _)| index)
                 .collect()
         };
-        let cuts: Vec<usize> = match stream_use {
-            _ if local_only => kind_cuts(CutKind::Local),
-            StreamUse::RawInput | StreamUse::ImageCodec => kind_cuts(CutKind::Input),
-            StreamUse::Progressive | StreamUse::Unordered => self.plannable().collect(),
+        let cuts: Vec<usize> = match (stream_use, offered) {
+            (StreamUse::RawInput | StreamUse::ImageCodec, _) => kind_cuts(CutKind::Input),
+            (_, OfferedCuts::Local) => kind_cuts(CutKind::Local),
+            (_, OfferedCuts::Only(cut)) => vec![cut],
+            (_, OfferedCuts::Plannable) => self.plannable().collect(),
         };
         let mut offer = Offer {
             curves: Vec::new(),

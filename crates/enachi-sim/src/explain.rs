@@ -148,8 +148,7 @@ pub fn explain(
     }
     let variant = variants[index].clone();
     let label = variant.label.clone();
-    let mut runner = Runner::new(&deployment, factory, variant, index as u16, seed)
-        .map_err(SimulateError::from)?;
+    let mut runner = Runner::new(&deployment, factory, variant, index as u16, seed)?;
     let mut recorder = Recorder::default();
     for _ in 0..question.frame {
         runner.plan();

@@ -5,7 +5,6 @@
 pub mod deployment;
 pub mod explain;
 pub mod output;
-mod planner;
 pub mod policies;
 pub mod rng;
 pub mod runner;

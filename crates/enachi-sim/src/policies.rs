@@ -1,85 +1,70 @@
-//! The policies that a simulation can run, by name.
+//! The policies that a simulation can run, by name: those of the core, and any that a caller adds.
 
-use crate::scenario::nearest;
+use crate::deployment::OfferedCuts;
+use enachi_core::profile::Profile;
 use enachi_core::task::TaskPolicy;
+use enachi_core::task::policies::{NAMES, PolicyError, PolicyParams, by_name};
 
 /// Makes a fresh policy.
 type Make = Box<dyn Fn() -> Box<dyn TaskPolicy> + Send + Sync>;
 
-struct Entry {
-    name: String,
-    local_only: bool,
-    make: Make,
-}
-
 /// Makes policies by name.
-#[derive(Default)]
 pub struct PolicyFactory {
-    entries: Vec<Entry>,
-}
-
-/// A name that no policy has.
-#[derive(Debug, thiserror::Error)]
-#[error("policies: {name:?}: must be one of {known}{suggestion}")]
-pub struct UnknownPolicy {
-    name: String,
-    known: String,
-    suggestion: String,
+    params: PolicyParams,
+    cuts: Vec<String>,
+    added: Vec<(String, Make)>,
 }
 
 impl PolicyFactory {
-    /// The policies of this software.
-    pub fn standard() -> Self {
-        Self::default().with("enachi", crate::planner::Planner::default)
+    /// The policies of the core on `profile`, whose cuts resolve `@CUT`.
+    pub fn new(profile: &Profile, params: PolicyParams) -> Self {
+        Self {
+            params,
+            cuts: profile.cuts.iter().map(|cut| cut.name.clone()).collect(),
+            added: Vec::new(),
+        }
     }
 
-    /// Add a policy of one's own (a later one of the same name is not reached).
+    /// Add a policy of one's own; it goes before one of the core of the same name.
     pub fn with<P: TaskPolicy + 'static>(
         mut self,
         name: &str,
         make: impl Fn() -> P + Send + Sync + 'static,
     ) -> Self {
-        self.entries.push(Entry {
-            name: name.into(),
-            local_only: false,
-            make: Box::new(move || Box::new(make())),
-        });
+        let make: Make = Box::new(move || Box::new(make()));
+        self.added.push((name.into(), make));
         self
     }
 
-    /// All names.
+    /// All names; `@CUT` stands for a cut.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|entry| entry.name.as_str())
+        let added = self.added.iter().map(|(name, _)| name.as_str());
+        added.chain(NAMES)
     }
 
-    /// Whether there is a policy called `name`.
-    pub fn check(&self, name: &str) -> Result<(), UnknownPolicy> {
-        if self.entries.iter().any(|entry| entry.name == name) {
-            return Ok(());
+    /// A fresh policy called `name`.
+    pub fn make(&self, name: &str) -> Result<Box<dyn TaskPolicy>, PolicyError> {
+        if let Some((_, make)) = self.added.iter().find(|(added, _)| added == name) {
+            return Ok(make());
         }
-        let known: Vec<&str> = self.names().collect();
-        Err(UnknownPolicy {
-            name: name.into(),
-            suggestion: nearest(name, known.iter().copied())
-                .map_or(String::new(), |near| format!("; did you mean `{near}`?")),
-            known: known.join(", "),
-        })
+        let cuts: Vec<&str> = self.cuts.iter().map(String::as_str).collect();
+        by_name(name, &self.params, &cuts)
     }
 
-    fn entry(&self, name: &str) -> &Entry {
-        self.entries
-            .iter()
-            .find(|entry| entry.name == name)
-            .expect("names are checked before policies are made")
-    }
-
-    /// A fresh policy called `name`, which must have passed [`PolicyFactory::check`].
-    pub fn make(&self, name: &str) -> Box<dyn TaskPolicy> {
-        (self.entry(name).make)()
-    }
-
-    /// Whether the policy never sends: it is offered the whole network on the device and nothing else.
-    pub fn local_only(&self, name: &str) -> bool {
-        self.entry(name).local_only
+    /// The cuts that a policy called `name` is offered: one that is about a single cut finds it whatever candidates the
+    /// scenario leaves to planners.
+    pub fn offered(&self, name: &str) -> OfferedCuts {
+        let single = name.split_once('@').map(|(_, cut)| cut);
+        if let Some(cut) = single {
+            let by_name = self.cuts.iter().position(|known| known == cut);
+            if let Some(index) = by_name.or_else(|| cut.parse().ok()) {
+                return OfferedCuts::Only(index);
+            }
+        }
+        if name == "device-only" {
+            OfferedCuts::Local
+        } else {
+            OfferedCuts::Plannable
+        }
     }
 }

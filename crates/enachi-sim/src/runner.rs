@@ -1,13 +1,14 @@
 //! One policy in the world of one seed, frame by frame.
 
-use crate::deployment::{Deployment, DeploymentError, Offer};
+use crate::deployment::{Deployment, Offer};
 use crate::policies::PolicyFactory;
 use crate::scenario::{KnownGain, StopKind};
+use crate::simulate::SimulateError;
 use crate::upload::{Upload, Uploaded};
 use crate::variant::Variant;
 use crate::world::World;
 use enachi_core::packet::{Ending, Slot, SlotObserver, Window, batch_time_s};
-use enachi_core::profile::CutKind;
+use enachi_core::profile::{CutKind, LadderKind};
 use enachi_core::queue::EnergyQueue;
 use enachi_core::record::{FrameRecord, Outcome, SlotRecord, StopReason};
 use enachi_core::task::{
@@ -79,11 +80,11 @@ impl<'a> Runner<'a> {
         variant: Variant,
         policy_index: u16,
         seed: u64,
-    ) -> Result<Self, DeploymentError> {
+    ) -> Result<Self, SimulateError> {
         let scenario = &deployment.scenario;
-        let policy = factory.make(&variant.policy);
-        let local_only = factory.local_only(&variant.policy);
-        let offer = deployment.offer(policy.stream_use(), local_only, variant.curve)?;
+        let policy = factory.make(&variant.policy)?;
+        let offered = factory.offered(&variant.policy);
+        let offer = deployment.offer(policy.stream_use(), offered, variant.curve)?;
         let world = World::new(seed, deployment.fading, scenario.channel.shadowing_db);
         let channel = &scenario.channel;
         let base_gains: Vec<f64> = deployment
@@ -331,8 +332,12 @@ impl<'a> Runner<'a> {
         record.stream = Some(deployment.stream_index(candidate.cut, stream) as u16);
         record.level = grant.level.map(|level| level as u16 + 1);
         record.answer_time_s = record.batch_time_s + edge_time_s(candidate);
-        let sends =
-            grant.bandwidth_hz > 0.0 && grant.reference_power_w > 0.0 && grant.bits_limit > 0.0;
+        // A ladder of alternatives without a chosen level has nothing to send.
+        let chosen = candidate.ladder == LadderKind::Embedded || grant.level.is_some();
+        let sends = chosen
+            && grant.bandwidth_hz > 0.0
+            && grant.reference_power_w > 0.0
+            && grant.bits_limit > 0.0;
         let slot_s = deployment.scenario.frame.slot_s;
         let mut window = Window::between(record.ready_time_s, record.batch_time_s, slot_s);
         if !sends {

@@ -1,11 +1,12 @@
 //! All policies and seeds of a scenario, in parallel over (policy, seed), frames in sequence.
 
 use crate::deployment::{Deployment, DeploymentError};
-use crate::policies::{PolicyFactory, UnknownPolicy};
+use crate::policies::PolicyFactory;
 use crate::runner::{Recorder, Runner};
 use crate::scenario::StopKind;
 use crate::variant::{Variant, VariantError};
 use enachi_core::record::{FrameRecord, Names, SlotRecord};
+use enachi_core::task::policies::PolicyError;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,8 +17,8 @@ pub enum SimulateError {
     #[error(transparent)]
     Deployment(#[from] DeploymentError),
     /// No such policy.
-    #[error(transparent)]
-    Policy(#[from] UnknownPolicy),
+    #[error("policies: {0}")]
+    Policy(#[from] PolicyError),
     /// No such variant.
     #[error(transparent)]
     Variant(#[from] VariantError),
@@ -59,7 +60,7 @@ pub fn variants(
     let mut variants: Vec<Variant> = Vec::new();
     for label in &scenario.policies {
         let variant = Variant::parse(label, &scenario.packet, &scenario.task)?;
-        factory.check(&variant.policy)?;
+        factory.make(&variant.policy)?;
         if variants.iter().any(|v| v.label == variant.label) {
             return Err(SimulateError::Twice(label.clone()));
         }
@@ -83,7 +84,7 @@ pub fn simulate(
     let jobs: Vec<(usize, u64)> = (0..variants.len())
         .flat_map(|v| deployment.scenario.seed_range().map(move |seed| (v, seed)))
         .collect();
-    let parts: Vec<Result<Recorder, DeploymentError>> = jobs
+    let parts: Vec<Result<Recorder, SimulateError>> = jobs
         .par_iter()
         .map(|(index, seed)| {
             let variant = variants[*index].clone();

@@ -109,7 +109,9 @@ impl Upload<'_> {
                         .prediction_error(self.device, self.frame, checkpoint as u32)
                 };
                 let row = CurveRow::new(surrogate, self.task, maps, map_bits, model, noise);
-                let last = (self.grant.bits_limit * (1.0 + 1e-9) / map_bits).min(maps as f64);
+                let last = (self.grant.bits_limit * (1.0 - 1e-9) / map_bits)
+                    .ceil()
+                    .min(maps as f64);
                 let row = Prefix {
                     inner: row,
                     last: last as usize,
@@ -139,20 +141,16 @@ impl Upload<'_> {
         finish(sent, row, chunks, row.bits(1))
     }
 
-    /// Last checkpoint that a limit on bits allows: limits are planned on mean bits, so they name a checkpoint, and the
-    /// image sends that checkpoint's chunks whatever they cost it.
+    /// Last checkpoint within a limit on bits. Limits are planned on mean bits, so they name a checkpoint of the mean
+    /// curve (the first that holds so many bits), and the image sends that checkpoint's chunks whatever they cost it.
     fn measured_limit(&self, stream: &Stream) -> usize {
         let last = stream.samples.checkpoints - 1;
         if self.grant.bits_limit.is_infinite() {
             return last;
         }
         stream.measured.as_ref().map_or(last, |curve| {
-            let limit = self.grant.bits_limit * (1.0 + 1e-9);
-            curve
-                .bits
-                .partition_point(|bits| *bits <= limit)
-                .clamp(1, last + 1)
-                - 1
+            let limit = self.grant.bits_limit * (1.0 - 1e-9);
+            curve.bits.partition_point(|bits| *bits < limit).min(last)
         })
     }
 

@@ -10,7 +10,11 @@ use enachi_sim::simulate::{Unwatched, simulate};
 use std::sync::atomic::AtomicBool;
 
 fn error(text: &str) -> String {
-    match Deployment::new(scenario(text), profile()) {
+    let scenario = match enachi_sim::scenario::parse(text, "test.toml", &[]) {
+        Ok(scenario) => scenario,
+        Err(error) => return error.to_string(),
+    };
+    match Deployment::new(scenario, profile()) {
         Err(error) => error.to_string(),
         Ok(deployment) => simulate(deployment, &factory(), &AtomicBool::new(false), &Unwatched)
             .expect_err("must be refused")
@@ -26,8 +30,15 @@ fn unknown_names_are_suggested() {
         "{message}"
     );
     assert!(message.contains("did you mean `block2`?"), "{message}");
-    let message = error("policies = [\"trackin\"]");
-    assert!(message.contains("did you mean `tracking`?"), "{message}");
+    let message = error("policies = [\"enaci\"]");
+    assert!(message.contains("did you mean \"enachi\"?"), "{message}");
+    let message = error("policies = [\"progressive-ftx@blok1\"]");
+    assert!(message.contains("did you mean \"block1\"?"), "{message}");
+    let message = error("[baselines.sc_cao]\naccuracy_target = 2").replace('\n', " ");
+    assert!(
+        message.contains("baselines.sc_cao.accuracy_target = 2"),
+        "{message}"
+    );
     let message = error("policies = [\"tracking+pritned\"]");
     assert!(message.contains("did you mean `printed`?"), "{message}");
     let message = error("policies = [\"tracking\", \"tracking\"]");

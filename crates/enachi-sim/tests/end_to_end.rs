@@ -146,7 +146,7 @@ fn outcomes_follow_the_grant() {
     for r in &records.frames {
         match r.policy {
             2 => assert_eq!((r.level, r.stream), (Some(3), Some(0))),
-            // 31 kbit of the mean curve is its checkpoint at a tenth, whatever the image makes of it.
+            // 29 kbit of the mean curve end at its checkpoint at a tenth, whatever the image makes of it.
             3 if r.outcome == Outcome::Delivered => {
                 assert_eq!((r.chunks, r.stop_reason), (10, StopReason::AllSent));
             }

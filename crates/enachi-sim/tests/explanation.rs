@@ -6,7 +6,6 @@ mod common;
 use common::{factory, profile, scenario};
 use enachi_sim::deployment::Deployment;
 use enachi_sim::explain::{Explanation, Question, explain};
-use enachi_sim::policies::PolicyFactory;
 use enachi_sim::simulate::{Unwatched, simulate};
 use std::sync::atomic::AtomicBool;
 
@@ -33,13 +32,13 @@ fn ask(text: &str, frame: u32, device: u32) -> Result<Explanation, String> {
         device,
     };
     let deployment = Deployment::new(scenario(text), profile()).unwrap();
-    explain(deployment, &PolicyFactory::standard(), &question).map_err(|e| e.to_string())
+    explain(deployment, &factory(), &question).map_err(|e| e.to_string())
 }
 
 #[test]
 fn the_record_is_the_one_of_the_run() {
     let deployment = Deployment::new(scenario(SCENARIO), profile()).unwrap();
-    let factory = PolicyFactory::standard();
+    let factory = factory();
     let (_, records) = simulate(deployment, &factory, &AtomicBool::new(false), &Unwatched).unwrap();
     for (frame, device) in [(0, 0), (17, 3), (39, 5)] {
         let answer = ask(SCENARIO, frame, device).unwrap();

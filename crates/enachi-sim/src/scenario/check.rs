@@ -189,6 +189,10 @@ fn levels(s: &Scenario, problems: &mut Problems) {
     );
     problems.positive("predictor.entropy_max_nats", s.predictor.entropy_max_nats);
     problems.not_negative("predictor.noise_nats", s.predictor.noise_nats);
+    if let Err(error) = s.baselines.check() {
+        let key = format!("baselines.{}", error.key);
+        problems.add(&key, error.value, error.allowed);
+    }
     if !(100..=100_000).contains(&s.output.bootstrap_replicates) {
         problems.add(
             "output.bootstrap_replicates",

@@ -5,6 +5,7 @@ mod load;
 
 pub use load::{ScenarioError, load, nearest, parse};
 
+use enachi_core::task::policies::PolicyParams;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,11 @@ pub struct Scenario {
     pub packet: Packet,
     /// How a curve-only profile predicts uncertainty. Measured profiles replay what was measured.
     pub predictor: Predictor,
+    /// Parameters that the sources of the baselines leave open, by policy.
+    #[schemars(
+        with = "std::collections::BTreeMap<String, std::collections::BTreeMap<String, f64>>"
+    )]
+    pub baselines: PolicyParams,
     /// What is written.
     pub output: Output,
 }
@@ -434,6 +440,7 @@ impl Default for Scenario {
             task: Task::default(),
             packet: Packet::default(),
             predictor: Predictor::default(),
+            baselines: PolicyParams::default(),
             output: Output::default(),
         }
     }

@@ -5,6 +5,7 @@ use enachi_core::profile::{
     CutKind, CutProfile, Image, LadderKind, MeasuredCurve, Meta, Profile, Samples, Stream,
     Surrogate,
 };
+use enachi_core::task::policies::PolicyParams;
 use enachi_core::task::{FrameView, PowerMode, StreamUse, TaskGrant, TaskPolicy};
 use enachi_sim::policies::PolicyFactory;
 use enachi_sim::scenario::{Scenario, parse};
@@ -191,7 +192,7 @@ impl TaskPolicy for Equal {
 
 /// `tracking`, `constant`, `never`, `level`, `half`, all on [`EQUAL`].
 pub fn factory() -> PolicyFactory {
-    PolicyFactory::default()
+    PolicyFactory::new(&profile(), PolicyParams::default())
         .with("tracking", || EQUAL)
         .with("constant", || Equal {
             power: PowerMode::Constant,
@@ -208,7 +209,7 @@ pub fn factory() -> PolicyFactory {
             ..EQUAL
         })
         .with("half", || Equal {
-            bits_limit: 31_000.0,
+            bits_limit: 29_000.0,
             stop: false,
             ..EQUAL
         })

@@ -41,7 +41,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let scenario = load(&file, &[])?;
     let profile = find_profile(&scenario, Some(&file), None)?;
-    let factory = PolicyFactory::standard();
+    let factory = PolicyFactory::new(&profile, scenario.baselines);
     let question = Question {
         policy: args.policy,
         seed: args.seed,

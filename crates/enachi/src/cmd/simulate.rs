@@ -73,7 +73,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.profile.is_some() {
         scenario.profile.curves = None;
     }
-    let factory = PolicyFactory::standard();
+    let factory = PolicyFactory::new(&profile, scenario.baselines);
     if args.list_policies {
         let names: Vec<&str> = factory.names().collect();
         return print(&(names.join("\n") + "\n"));
