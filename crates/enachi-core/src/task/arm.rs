@@ -38,6 +38,8 @@ pub(crate) struct Arm {
     pub reach: f64,
     /// 1/T.
     pub per_time: f64,
+    /// x at full power at the last price, on a fitted curve: where to begin at the next.
+    pub x: f64,
     /// Vertex of the envelope at the last price: where to begin at the next.
     pub vertex: u32,
 }
@@ -288,7 +290,7 @@ impl Arm {
     }
 
     /// The part of (14) above its floor, which is concave.
-    fn fitted(&self, shared: &Shared<'_>, fitted: &Fitted, lambda: f64) -> Response {
+    fn fitted(&mut self, shared: &Shared<'_>, fitted: &Fitted, lambda: f64) -> Response {
         let bit = self.cheapest(shared, lambda);
         let cheap = fitted.best_bits(self.worth, bit.cost);
         let gain = self.base + self.worth * fitted.accuracy(cheap);
@@ -296,43 +298,67 @@ impl Arm {
             return response;
         }
         let full_bits = self.full_bits(&bit);
-        // Beyond full_bits: worth·Â'(b) falls and the price of the next bit rises; bisect on x, in which both are explicit.
         let start = full_bits.max(fitted.floor_bits);
-        let limit = self.reach * self.time_s / LN_2;
-        if start >= limit {
+        if start * LN_2 >= self.reach * self.time_s {
             return silent(f64::NEG_INFINITY);
         }
-        let x_of = |bits: f64| band_for_rate(limit / bits).unwrap_or(0.0);
-        let mut high = if start > 0.0 { x_of(start) } else { 690.0 };
-        let mut low = x_of(fitted.total_bits);
-        let rising = |x: f64, bits: f64| {
-            // A'(b)·worth against λ·dω/db.
-            let u = fitted.a0 * bits / fitted.total_bits - fitted.a1;
-            let price = lambda * LN_2 / (self.time_s * (x + (-x).exp_m1()));
-            self.worth * fitted.a0 / (u * u * fitted.total_bits) > price
-        };
-        if low > 0.0 && rising(low, fitted.total_bits) {
-            return self.carry(
-                lambda,
-                &bit,
-                fitted.total_bits,
-                fitted.accuracy(fitted.total_bits),
-            );
+        let (bits, snr) = self.fitted_full_power(fitted, lambda);
+        if bits <= start || bits >= fitted.total_bits {
+            let bits = bits.clamp(start, fitted.total_bits);
+            return self.carry(lambda, &bit, bits, fitted.accuracy(bits));
         }
-        for _ in 0..200 {
-            let x = 0.5 * (low + high);
-            if x <= low || x >= high {
+        let bandwidth_hz = self.reach / snr;
+        let gain = self.base + self.worth * fitted.accuracy(bits);
+        Response {
+            value: gain - self.snr_cost * self.reach - lambda * bandwidth_hz,
+            bandwidth_hz,
+            bits,
+        }
+    }
+
+    /// Bits (and their snr) at which, at full power, the slope of (14) is worth the band of the next bit. In x that is
+    /// (x − 1 + e^(−x))/u² = λ·ln 2·total/(T·worth·a0) with u = a0·β − a1 at b(x) bits; the left side rises with x.
+    fn fitted_full_power(&mut self, fitted: &Fitted, lambda: f64) -> (f64, f64) {
+        let limit = self.reach * self.time_s / LN_2;
+        let slope = fitted.a0 / fitted.total_bits;
+        let target = (lambda * LN_2 * self.per_time / (self.worth * slope)).ln();
+        let (mut low, mut high) = (0.0, 690.0);
+        let mut x = if self.x > 0.0 { self.x } else { 1.0 };
+        for _ in 0..100 {
+            let grown = x.exp_m1();
+            let u = slope * limit * x / grown - fitted.a1;
+            let margin = x + (-x).exp_m1();
+            // Where u ≤ 0 the bits are left of the curve's domain: x is too large.
+            let excess = if u > 0.0 {
+                margin.ln() - 2.0 * u.ln() - target
+            } else {
+                f64::INFINITY
+            };
+            if excess > 0.0 {
+                high = x
+            } else {
+                low = x
+            }
+            let bits_slope = limit * (grown - x * (grown + 1.0)) / (grown * grown);
+            let rise = -(-x).exp_m1() / margin - 2.0 * slope * bits_slope / u;
+            let newton = x - excess / rise;
+            let next = if newton > low && newton < high {
+                newton
+            } else if high >= 690.0 {
+                2.0 * x
+            } else {
+                0.5 * (low + high)
+            };
+            let step = (next - x).abs();
+            x = next;
+            // Quadratic convergence: the step before the last tells.
+            if step <= 1e-6 * x {
                 break;
             }
-            let bits = limit * x / x.exp_m1();
-            if rising(x, bits.max(fitted.floor_bits)) {
-                high = x;
-            } else {
-                low = x;
-            }
         }
-        let bits = (limit * high / high.exp_m1()).clamp(start, fitted.total_bits);
-        self.carry(lambda, &bit, bits, fitted.accuracy(bits))
+        self.x = x;
+        let snr = x.exp_m1();
+        (limit * x / snr, snr)
     }
 }
 

@@ -130,7 +130,7 @@ impl Search {
         }
         let mut before_last = f64::INFINITY;
         let mut last = f64::INFINITY;
-        for _ in 0..200 {
+        for round in 0..200 {
             if bound <= hopeless {
                 return None;
             }
@@ -153,6 +153,9 @@ impl Search {
             let cut = if width > 0.5 * before_last {
                 // Two rounds did not halve it.
                 (self.lo.price * self.hi.price).sqrt() - self.lo.price
+            } else if round % 2 == 1 {
+                // Where demand is smooth the secant is quick; at a jump the tangents are.
+                width * slope_lo / (slope_lo - slope_hi)
             } else {
                 meet
             };

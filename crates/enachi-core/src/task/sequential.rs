@@ -25,6 +25,10 @@ impl Sequential {
                 max_nodes: 1,
                 ..Settings::default()
             }),
+            fixed: Solver::new(Settings {
+                max_nodes: 24,
+                ..Settings::default()
+            }),
             ..Self::default()
         }
     }

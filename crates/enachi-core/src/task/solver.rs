@@ -188,6 +188,7 @@ impl Solver {
                     snr_cost: device.energy_queue_j * time_s * noise_w / device.gain,
                     reach: device.gain * device.power_max_w / noise_w,
                     per_time: 1.0 / time_s,
+                    x: 0.0,
                     vertex: 0,
                 };
                 let can_send = time_s > 0.0 && device.gain > 0.0 && device.power_max_w > 0.0;

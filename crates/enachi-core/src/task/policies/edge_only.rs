@@ -1,17 +1,27 @@
 //! `edge-only`: the raw input goes to the edge; band and power from the task level, power constant within the frame.
 
-use super::shared::{Translation, quality};
+use super::shared::{Translation, frame_solver, quality};
 use crate::profile::CutKind;
 use crate::task::policy::{FrameView, PlanQuality, PowerMode, StreamUse, TaskGrant, TaskPolicy};
 use crate::task::problem::Plan;
 use crate::task::solver::Solver;
 
 /// Cut 0 for all.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct EdgeOnly {
     translation: Translation,
     solver: Solver,
     plan: Plan,
+}
+
+impl Default for EdgeOnly {
+    fn default() -> Self {
+        Self {
+            translation: Translation::default(),
+            solver: frame_solver(),
+            plan: Plan::default(),
+        }
+    }
 }
 
 impl TaskPolicy for EdgeOnly {

@@ -1,18 +1,28 @@
 //! `enachi`: P1.2 solved jointly once a frame; the packet level tracks the reference power and the receiver stops the
 //! sender once it is certain. `enachi-sequential`: the same with the paper's Algorithm 2 for the cuts.
 
-use super::shared::{Translation, quality};
+use super::shared::{Translation, frame_solver, quality};
 use crate::task::policy::{FrameView, PlanQuality, PowerMode, StreamUse, TaskGrant, TaskPolicy};
 use crate::task::problem::Plan;
 use crate::task::sequential::Sequential;
 use crate::task::solver::Solver;
 
 /// The joint optimum.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Enachi {
     translation: Translation,
     solver: Solver,
     plan: Plan,
+}
+
+impl Default for Enachi {
+    fn default() -> Self {
+        Self {
+            translation: Translation::default(),
+            solver: frame_solver(),
+            plan: Plan::default(),
+        }
+    }
 }
 
 impl TaskPolicy for Enachi {

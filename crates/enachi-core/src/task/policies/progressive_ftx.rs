@@ -1,6 +1,6 @@
 //! `progressive-ftx@CUT`: the paper's ablation. Everything as `enachi`, but the cut is fixed.
 
-use super::shared::{Translation, quality};
+use super::shared::{Translation, frame_solver, quality};
 use crate::task::policy::{FrameView, PlanQuality, PowerMode, StreamUse, TaskGrant, TaskPolicy};
 use crate::task::problem::Plan;
 use crate::task::solver::Solver;
@@ -22,7 +22,7 @@ impl ProgressiveFtx {
             name: name.to_owned(),
             cut,
             translation: Translation::default(),
-            solver: Solver::default(),
+            solver: frame_solver(),
             plan: Plan::default(),
         }
     }

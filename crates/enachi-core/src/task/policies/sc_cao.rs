@@ -9,7 +9,7 @@
 //! Left open by the source and hence parameters: the target, the worth, and a margin on the gain (power is constant, and
 //! in a fading channel the mean rate is less than the rate at the mean gain).
 
-use super::shared::{Translation, quality};
+use super::shared::{Translation, frame_solver, quality};
 use crate::curve::AccuracyCurve;
 use crate::task::policy::{FrameView, PlanQuality, PowerMode, StreamUse, TaskGrant, TaskPolicy};
 use crate::task::problem::{Plan, Problem};
@@ -56,7 +56,7 @@ impl ScCao {
         Self {
             params,
             translation: Translation::default(),
-            solver: Solver::default(),
+            solver: frame_solver(),
             plan: Plan::default(),
             originals: Vec::new(),
             capped: Vec::new(),

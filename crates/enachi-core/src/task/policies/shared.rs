@@ -5,7 +5,17 @@ use crate::profile::{CutKind, LadderKind};
 use crate::task::band::Slice;
 use crate::task::policy::{Candidate, DeviceView, FrameView, PlanQuality, PowerMode, TaskGrant};
 use crate::task::problem::{CutOption, DeviceProblem, Plan, Problem};
+use crate::task::solver::{Settings, Solver};
 use serde::{Deserialize, Serialize};
+
+/// A solver for use once a frame. Devices that are all alike make plans that tie, which branch and bound cannot tell
+/// apart: a few nodes find the plan, and proving it would take the time of many frames.
+pub(super) fn frame_solver() -> Solver {
+    Solver::new(Settings {
+        gap_target: 1e-6,
+        max_nodes: 24,
+    })
+}
 
 /// A frame as a [`Problem`], in buffers that are used again.
 #[derive(Debug, Default)]
