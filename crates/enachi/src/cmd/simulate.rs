@@ -34,7 +34,7 @@ pub struct Args {
     /// Profile file to run on, in place of the scenario's.
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-    /// Output folder; `runs/<name>-<seed>` without it.
+    /// Output folder; without it `runs/<name>-<seed>`, with a number behind it from the second run on.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Replace the run in the output folder.
@@ -84,9 +84,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let folder = args
         .out
         .clone()
-        .unwrap_or_else(|| Path::new("runs").join(format!("{}-{}", scenario.name, scenario.seed)));
-    // A run in the default place may be replaced by the next: its folder says all that is needed to have it back.
-    let force = args.force || args.out.is_none();
+        .unwrap_or_else(|| free_folder(&scenario.name, scenario.seed));
+    let force = args.force;
     RunFolder::check(&folder, force)?;
     let deployment = Deployment::new(scenario, profile)?;
 
@@ -126,6 +125,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The first folder of a scenario's name and seed that is not there yet.
+fn free_folder(name: &str, seed: u64) -> PathBuf {
+    let runs = Path::new("runs");
+    let numbered = (2..).map(|n| format!("{name}-{seed}-{n}"));
+    std::iter::once(format!("{name}-{seed}"))
+        .chain(numbered)
+        .map(|folder| runs.join(folder))
+        .find(|folder| !folder.exists())
+        .unwrap_or_else(|| runs.to_path_buf())
+}
+
 fn read_scenario(args: &Args) -> anyhow::Result<Scenario> {
     Ok(match &args.scenario {
         Some(path) => load(path, &args.overrides)?,
@@ -151,7 +161,7 @@ pub fn find_profile(
             .unwrap_or(Path::new(""));
         return enachi_data::profile::read(&base.join(path)).context("profile.path");
     }
-    anyhow::bail!("this build has no embedded profile: give profile.path or profile.curves")
+    Ok(enachi_data::profile::embedded_default()?)
 }
 
 /// To stdout; a reader that has gone away is no error.
