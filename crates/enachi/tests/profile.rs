@@ -140,11 +140,15 @@ fn a_profile_holds_every_cut_and_does_not_depend_on_threads() {
     let again = std::fs::read(lab.0.join("out.tables.safetensors")).unwrap();
     assert!(tables == again, "tables depend on the number of threads");
 
-    let (model, cuts) = enachi_model::codec::file::from_bytes(&again).unwrap();
-    assert_eq!(model, lab.profile().meta.model_sha256);
+    use enachi_model::codec::file::{for_profile, from_bytes};
+    let cuts = for_profile(&lab.profile(), &again).unwrap();
     assert_eq!(cuts.len(), 2);
+    let mut stranger = lab.profile();
+    stranger.meta.tables_sha256 = "0".repeat(64);
+    let refused = for_profile(&stranger, &again).unwrap_err();
+    assert!(refused.to_string().contains("not those"), "{refused}");
     for n in (0..again.len()).step_by(97) {
-        assert!(enachi_model::codec::file::from_bytes(&again[..n]).is_err());
+        assert!(from_bytes(&again[..n]).is_err());
     }
 }
 

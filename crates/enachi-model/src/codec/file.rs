@@ -3,9 +3,11 @@
 
 use super::tables::*;
 use super::transform::Geometry;
+use enachi_core::profile::Profile;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
 /// Version of the format and of the stream that the tables decode.
@@ -151,4 +153,21 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(String, Vec<(String, Tables)>), Table
         cuts.push((h.name, tables));
     }
     Ok((model_sha256, cuts))
+}
+
+/// Read the tables that a profile was measured with; anything else is refused by hash.
+pub fn for_profile(profile: &Profile, bytes: &[u8]) -> Result<Vec<(String, Tables)>, TablesError> {
+    let found = format!("{:x}", Sha256::digest(bytes));
+    let wanted = &profile.meta.tables_sha256;
+    if found != *wanted {
+        return Err(error(format!(
+            "these tables (SHA-256 {found}) are not those that the profile of {} was measured with ({wanted})",
+            profile.meta.model_name
+        )));
+    }
+    let (model, cuts) = from_bytes(bytes)?;
+    if model != profile.meta.model_sha256 {
+        return Err(error("the tables were made for another model"));
+    }
+    Ok(cuts)
 }

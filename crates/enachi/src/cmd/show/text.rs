@@ -23,6 +23,16 @@ pub(super) fn page(view: &View, points: bool, columns: usize) -> String {
     }
     out.push('\n');
     out.push_str(&advice(view));
+    if view.cuts.iter().any(|cut| cut.cut.head_time.is_some()) {
+        let _ = write!(
+            out,
+            "\nTimes (ms, median and quartiles; beside them ρ·MACs/f with ρ = {RHO_CYCLES_PER_MAC} cycles per MAC, {:.0} GHz \
+             device, {:.0} GHz edge)\n",
+            DEVICE_HZ / 1e9,
+            EDGE_HZ / 1e9
+        );
+        out.push_str(&time_table(view));
+    }
     out.push_str("\nStreams\n");
     out.push_str(&stream_table(view));
     if points {
@@ -189,6 +199,66 @@ fn cut_table(view: &View) -> String {
                 }
             }
         }));
+        table.add_row(row);
+    }
+    rendered(&table)
+}
+
+/// Cycles per MAC, device and edge clock of the paper's evaluation: what its model would make of the MACs.
+const RHO_CYCLES_PER_MAC: f64 = 0.1345;
+const DEVICE_HZ: f64 = 2e9;
+const EDGE_HZ: f64 = 20e9;
+
+fn time_table(view: &View) -> String {
+    let mut table = table(
+        &[
+            "#",
+            "cut",
+            "head",
+            "quartiles",
+            "model",
+            "encode",
+            "quartiles",
+            "model",
+            "decode",
+            "quartiles",
+            "model",
+            "tail",
+            "quartiles",
+            "model",
+            "runs × threads",
+        ],
+        2,
+    );
+    for cut in &view.cuts {
+        let c = cut.cut;
+        let stream = cut.streams.first();
+        let mut row = vec![cut.index.to_string(), clean(&c.name)];
+        for (time, macs, frequency_hz) in [
+            (c.head_time, c.head_macs, DEVICE_HZ),
+            (
+                stream.and_then(|s| s.encode_time),
+                stream.map_or(0, |s| s.encode_macs),
+                DEVICE_HZ,
+            ),
+            (
+                stream.and_then(|s| s.decode_time),
+                stream.map_or(0, |s| s.decode_macs),
+                EDGE_HZ,
+            ),
+            (c.tail_time, c.tail_macs, EDGE_HZ),
+        ] {
+            let ms = |seconds: f64| significant(1e3 * seconds);
+            row.push(milliseconds(time));
+            row.push(time.map_or("–".to_owned(), |t| {
+                format!("{} to {}", ms(t.p25_s), ms(t.p75_s))
+            }));
+            row.push(ms(RHO_CYCLES_PER_MAC * macs as f64 / frequency_hz));
+        }
+        row.push(
+            c.head_time
+                .map_or("–".to_owned(), |t| format!("{} × {}", t.runs, t.threads)),
+        );
         table.add_row(row);
     }
     rendered(&table)
