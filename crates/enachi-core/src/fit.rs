@@ -206,6 +206,8 @@ pub const MAX_A0: f64 = 1e5;
 /// Distances of the pole from the first checkpoint above the floor: 10^-7 ..= 10^2 in β, which covers a step and a
 /// straight line.
 const POLE_DECADES: std::ops::RangeInclusive<f64> = -7.0..=2.0;
+/// Most rounds of the last descent.
+const MAX_DESCENT_ROUNDS: u32 = 2000;
 /// Trial poles per first checkpoint.
 const POLE_TRIALS: u32 = 181;
 
@@ -270,8 +272,12 @@ impl Points<'_> {
         let mut cost = self.cost(&best);
         // Steps: the pole and the ceiling in their own units, the scale as a factor.
         let mut step = 0.05;
-        while step > 1e-10 {
-            let mut improved = false;
+        // Along a narrow valley the gains of a round shrink without end; they stop to count long before.
+        for _ in 0..MAX_DESCENT_ROUNDS {
+            if step <= 1e-10 {
+                break;
+            }
+            let enough = cost * (1.0 - 1e-6);
             for direction in [
                 [1.0, 0.0, 0.0],
                 [0.0, 1.0, 0.0],
@@ -292,11 +298,11 @@ impl Points<'_> {
                         && next.ceiling <= 1.0
                         && next.ceiling > self.floor;
                     if allowed && next_cost < cost {
-                        (best, cost, improved) = (next, next_cost, true);
+                        (best, cost) = (next, next_cost);
                     }
                 }
             }
-            if !improved {
+            if cost >= enough {
                 step *= 0.5;
             }
         }
