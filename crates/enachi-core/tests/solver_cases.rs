@@ -350,3 +350,88 @@ fn slice_refuses_more_than_full_power_carries() {
     assert!(slice.power_w(capacity).is_some());
     assert!(slice.power_w(capacity * 1.01).is_none());
 }
+
+#[test]
+fn extreme_numbers_do_no_harm() {
+    let mut rng = Rng(81);
+    let mut open = 0;
+    for _ in 0..500 {
+        let draw = Draw {
+            devices: (1, 8),
+            max_cuts: 4,
+            max_points: 12,
+            constant_noise: rng.chance(0.3),
+        };
+        let mut problem = random_problem(&mut rng, draw);
+        problem.bandwidth_hz = rng.decade(-3.0, 12.0);
+        problem.v = if rng.chance(0.1) {
+            0.0
+        } else {
+            rng.decade(-6.0, 6.0)
+        };
+        problem.radio.noise = match problem.radio.noise {
+            Noise::Exact { .. } => Noise::Exact {
+                psd_w_per_hz: rng.decade(-25.0, -8.0),
+            },
+            Noise::Constant { .. } => Noise::Constant {
+                power_w: rng.decade(-18.0, 0.0),
+            },
+        };
+        if rng.chance(0.3) {
+            problem.radio.spectral_cap = rng.decade(-6.0, 3.0);
+        }
+        for device in &mut problem.devices {
+            device.gain = if rng.chance(0.1) {
+                0.0
+            } else {
+                rng.decade(-25.0, 0.0)
+            };
+            device.energy_queue_j = if rng.chance(0.2) {
+                0.0
+            } else {
+                rng.decade(-12.0, 9.0)
+            };
+            device.power_max_w = if rng.chance(0.1) {
+                0.0
+            } else {
+                rng.decade(-9.0, 4.0)
+            };
+            device.weight = if rng.chance(0.1) {
+                0.0
+            } else {
+                rng.decade(-3.0, 3.0)
+            };
+        }
+        for option in &mut problem.options {
+            option.transmit_time_s = rng.range(-0.1, 0.3).max(0.0);
+            option.local_energy_j = if rng.chance(0.2) {
+                0.0
+            } else {
+                rng.decade(-9.0, 6.0)
+            };
+        }
+        let plan = solve(&problem);
+        let view = problem.view();
+        assert!(
+            plan.objective.is_finite()
+                && plan.upper_bound.is_finite()
+                && plan.bandwidth_price.is_finite()
+        );
+        let worth: f64 = view.devices.iter().map(|d| view.v * d.weight).sum();
+        open += usize::from(plan.upper_bound - plan.objective > 1e-5 * worth);
+        // An equal share, best cut each, is never better than the bound.
+        let share = view.bandwidth_hz / view.devices.len() as f64;
+        let equal: f64 = view
+            .devices
+            .iter()
+            .map(|d| best_option(&view, d, share).expect("has options").2)
+            .sum();
+        let scale = plan.upper_bound.abs().max(equal.abs()).max(worth);
+        assert!(
+            equal <= plan.upper_bound + 1e-9 * scale,
+            "{equal} {}",
+            plan.upper_bound
+        );
+    }
+    assert!(open < 20, "gaps stay open in {open} of 500");
+}

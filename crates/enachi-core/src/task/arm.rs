@@ -344,10 +344,8 @@ impl Arm {
             let newton = x - excess / rise;
             let next = if newton > low && newton < high {
                 newton
-            } else if high >= 690.0 {
-                2.0 * x
             } else {
-                0.5 * (low + high)
+                (2.0 * x).min(0.5 * (low + high))
             };
             let step = (next - x).abs();
             x = next;

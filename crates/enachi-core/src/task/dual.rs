@@ -70,7 +70,7 @@ impl Search {
         shared: &Shared<'_>,
         bandwidth_hz: f64,
         guess: Guess,
-        tolerance: f64,
+        tolerance: Tolerance,
         hopeless: f64,
     ) -> Option<Dual> {
         for at in [&mut self.lo, &mut self.hi, &mut self.new] {
@@ -144,9 +144,7 @@ impl Search {
                 .clamp(0.0, width);
             let floor =
                 (self.lo.value + slope_lo * meet).min(self.hi.value - slope_hi * (width - meet));
-            if bound - floor <= tolerance * bound.abs()
-                || width <= 4.0 * f64::EPSILON * self.hi.price
-            {
+            if bound - floor <= tolerance.of(bound) || width <= 4.0 * f64::EPSILON * self.hi.price {
                 break;
             }
             self.prune();
@@ -255,6 +253,21 @@ impl Search {
             span.1 = write as u32 - span.0;
         }
         self.active.truncate(write);
+    }
+}
+
+/// How close is close enough: relative to a value, or to the most that is at stake if that is less (a value may be large
+/// for energy that no choice changes).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tolerance {
+    pub relative: f64,
+    pub stake: f64,
+}
+
+impl Tolerance {
+    /// Absolute tolerance of a value, not below what rounding leaves.
+    pub fn of(&self, value: f64) -> f64 {
+        (self.relative * value.abs().min(self.stake)).max(1e-14 * value.abs())
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::arm::{Arm, Envelopes, Response, Shared};
 use super::band::option_at_band;
-use super::dual::{Guess, Search};
+use super::dual::{Guess, Search, Tolerance};
 use super::price::CheapestBit;
 use super::problem::{Grant, Plan, Problem};
 use crate::curve::{Shape, upper_envelope};
@@ -19,7 +19,7 @@ use std::f64::consts::LN_2;
 /// When to stop.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// Relative gap at which a plan is good enough.
+    /// Gap at which a plan is good enough, relative to its bound (or to ΣV·w, if that is less).
     pub gap_target: f64,
     /// Most nodes of the branch and bound (each costs about as much as one warm-started search for the price).
     pub max_nodes: u32,
@@ -39,6 +39,7 @@ impl Default for Settings {
 #[derive(Debug, Default)]
 pub struct Solver {
     settings: Settings,
+    tolerance: Tolerance,
     /// Price of the last plan.
     warm_price: Option<f64>,
     arms: Vec<Arm>,
@@ -223,6 +224,10 @@ impl Solver {
     /// Branch and bound from the root.
     fn run(&mut self, problem: &Problem<'_>, plan: &mut Plan) {
         let worth: f64 = problem.devices.iter().map(|d| problem.v * d.weight).sum();
+        self.tolerance = Tolerance {
+            relative: self.settings.gap_target,
+            stake: worth,
+        };
         let least = (worth * 1e-13 / problem.bandwidth_hz).max(f64::MIN_POSITIVE);
         let guess = match self.warm_price {
             Some(price) => Guess {
@@ -324,7 +329,7 @@ impl Solver {
 
     /// Whether a bound is close enough to the incumbent.
     fn target(&self, incumbent: f64, bound: f64) -> bool {
-        bound - incumbent <= self.settings.gap_target * bound.abs()
+        bound - incumbent <= self.tolerance.of(bound)
     }
 
     /// Open node with the greatest bound.
@@ -376,7 +381,10 @@ impl Solver {
             }
         }
         let shared = shared(problem, &self.envelopes, &self.cheapest_bit);
-        let tolerance = 0.5 * self.settings.gap_target;
+        let tolerance = Tolerance {
+            relative: 0.5 * self.tolerance.relative,
+            ..self.tolerance
+        };
         let dual = self.search.minimise(
             &mut self.arms,
             &shared,

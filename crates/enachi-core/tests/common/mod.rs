@@ -286,7 +286,8 @@ pub fn audit(problem: &Problem<'_>, plan: &enachi_core::task::Plan) {
     assert_eq!(plan.grants.len(), problem.devices.len());
     let (mut band_hz, mut objective) = (0.0, 0.0);
     for (device, grant) in problem.devices.iter().zip(&plan.grants) {
-        assert!(grant.bandwidth_hz >= 0.0 && grant.reference_power_w >= 0.0 && grant.bits >= 0.0);
+        let values = [grant.bandwidth_hz, grant.reference_power_w, grant.bits];
+        assert!(values.iter().all(|v| *v >= 0.0), "{plan:?}");
         assert!(grant.reference_power_w <= device.power_max_w);
         band_hz += grant.bandwidth_hz;
         let Some(cut) = grant.cut else {

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use enachi_core::curve::AccuracyCurve;
 use enachi_core::radio::{Noise, Radio};
-use enachi_core::task::{CutOption, DeviceProblem, Plan, Problem, Sequential, Solver};
+use enachi_core::task::{CutOption, DeviceProblem, Plan, Problem, Sequential, Settings, Solver};
 use serde_json::{Map, Value, json};
 use std::io::Read;
 use std::path::PathBuf;
@@ -231,7 +231,13 @@ impl Input {
         if self.sequential {
             Sequential::new().solve(&self.problem(), &mut plan);
         } else {
-            Solver::default().solve(&self.problem(), &mut plan);
+            // One frame, so time for a proof; less of it where a node is dear.
+            let max_nodes = (200_000 / self.devices.len().max(1)).clamp(200, 5_000) as u32;
+            let settings = Settings {
+                gap_target: 1e-9,
+                max_nodes,
+            };
+            Solver::new(settings).solve(&self.problem(), &mut plan);
         }
         plan
     }
