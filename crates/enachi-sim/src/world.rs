@@ -162,7 +162,7 @@ mod tests {
         let mut gains = world.gains(0, 0, 1.0);
         let values: Vec<f64> = (0..20).map(|k| gains.gain(k)).collect();
         for k in 0..20 {
-            assert_eq!(values[k] == values[k / 5 * 5], true);
+            assert!(values[k] == values[k / 5 * 5]);
         }
         assert_ne!(values[0], values[5]);
     }

@@ -214,15 +214,39 @@ fn identity(job: &Job) -> String {
     format!("{value:#}")
 }
 
-/// The first line in which two identities differ.
+/// Where two identities differ first: settings before the lists that follow from them.
 fn difference(found: &str, wanted: &str) -> Option<String> {
     if found == wanted {
         return None;
     }
-    let pair = found
-        .lines()
-        .zip(wanted.lines())
-        .find(|(f, w)| f != w)
-        .map(|(f, w)| format!("`{}` there, `{}` asked", f.trim(), w.trim()));
-    Some(pair.unwrap_or_else(|| "lists of different length".into()))
+    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+    let (found, wanted) = (parse(found), parse(wanted));
+    let first = |key: &str| {
+        let (there, asked) = (&found[key], &wanted[key]);
+        if there == asked {
+            return None;
+        }
+        let pair = format!("{there:#}\n{asked:#}");
+        let lines: Vec<&str> = pair.lines().collect();
+        let (there, asked) = lines.split_at(format!("{there:#}").lines().count());
+        there.iter().zip(asked).find(|(t, a)| t != a).map(|(t, a)| {
+            let trim = |line: &str| line.trim().trim_end_matches(',').to_string();
+            format!("{key}: `{}` there, `{}` asked", trim(t), trim(a))
+        })
+    };
+    let keys = [
+        "version",
+        "model",
+        "engine",
+        "settings",
+        "preprocess",
+        "cuts",
+        "calibration",
+        "measured",
+    ];
+    Some(
+        keys.into_iter()
+            .find_map(first)
+            .unwrap_or_else(|| "lists of different length".into()),
+    )
 }
