@@ -200,6 +200,19 @@ proptest! {
         }
     }
 
+    /// No feature, however far from calibration, makes a chunk that the decoder refuses.
+    #[test]
+    fn wild_features_stay_within_the_payload_limit(seed in any::<u64>(), scale in 0.0f32..1e9) {
+        let codec = shared_codec();
+        let x: Vec<f32> = feature(seed, 12, 14, 14).iter().map(|v| (v - 1.0) * scale).collect();
+        let mut decoder = codec.decoder();
+        for chunk in codec.encode(&x, &mut EncoderScratch::default()) {
+            prop_assert!(decoder.push(chunk.id, &chunk.payload).is_ok());
+        }
+        let too_long = vec![0; codec.payload_limit(0) + 1];
+        prop_assert!(codec.decoder().push(0, &too_long).is_err());
+    }
+
     /// Garbage is an error or a finite estimate.
     #[test]
     fn garbage_never_panics(

@@ -6,8 +6,9 @@ use super::range::{RangeDecoder, RangeEncoder};
 use super::tables::*;
 use super::transform::{Scratch, Transform};
 
-/// Longest payload of one chunk \[byte\]; larger input is refused before anything is decoded.
-pub const MAX_PAYLOAD_BYTES: usize = 1 << 16;
+/// Most bytes that one coefficient can add to a chunk: at most 15 + 14 decisions of 10.4 bits (the rarest outcome that
+/// the models allow) and 30 even bits.
+const COEFFICIENT_BYTES: usize = 48;
 
 /// One unit of transmission: an identifier (position in order of importance) and an entropy-coded payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +43,15 @@ pub enum ChunkError {
         /// Highest identifier.
         last: usize,
     },
-    /// Payload above [`MAX_PAYLOAD_BYTES`].
-    #[error("chunk {id} has {bytes} bytes, at most {MAX_PAYLOAD_BYTES} are allowed")]
+    /// Longer than any image could make it.
+    #[error("chunk {id} has {bytes} bytes, at most {limit} are possible")]
     TooLong {
         /// Which chunk.
         id: u16,
         /// Its length.
         bytes: usize,
+        /// [`Codec::payload_limit`].
+        limit: usize,
     },
 }
 
@@ -137,6 +140,15 @@ impl Codec {
     /// The chunk that must be decoded before `id` can be, if any; always of the same band.
     pub fn predecessor(&self, id: u16) -> Option<u16> {
         self.predecessor.get(usize::from(id)).copied().flatten()
+    }
+
+    /// Bytes that the payload of chunk `id` cannot exceed, whatever the feature; 0 for a chunk that is not in the tables.
+    pub fn payload_limit(&self, id: u16) -> usize {
+        let Some(spec) = self.tables.chunks.get(usize::from(id)) else {
+            return 0;
+        };
+        let band = self.tables.bands[usize::from(spec.band)];
+        8 + band.count as usize * self.tables.geometry.coefficients() * COEFFICIENT_BYTES
     }
 
     /// Whether coefficient `index` is ever sent: its calibrated scale is not far below the finest step.
@@ -245,10 +257,12 @@ impl Decoder<'_> {
                 last: self.decoded.len().saturating_sub(1),
             });
         }
-        if payload.len() > MAX_PAYLOAD_BYTES {
+        let limit = self.codec.payload_limit(id);
+        if payload.len() > limit {
             return Err(ChunkError::TooLong {
                 id,
                 bytes: payload.len(),
+                limit,
             });
         }
         if self.decoded[index] || self.waiting[index].is_some() {

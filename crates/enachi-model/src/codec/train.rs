@@ -407,12 +407,15 @@ fn water_level(variance: &[f64], distortion: f64) -> f64 {
     high
 }
 
+/// Most bands of a cut.
+const MOST_BANDS: usize = 64;
+
 /// Split maps into runs of about equal expected bits.
 fn split_bands(bits: &[f64], target: f64) -> Vec<Band> {
     let total: f64 = bits.iter().sum();
     let count = (total / target)
         .ceil()
-        .clamp(1.0, bits.len().min(64) as f64);
+        .clamp(1.0, bits.len().min(MOST_BANDS) as f64);
     let mut bands: Vec<Band> = Vec::new();
     let (mut first, mut sum) = (0, 0.0);
     for (map, b) in bits.iter().enumerate() {
