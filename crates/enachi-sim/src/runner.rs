@@ -8,7 +8,7 @@ use crate::upload::{Upload, Uploaded};
 use crate::variant::Variant;
 use crate::world::World;
 use enachi_core::packet::{Ending, Slot, SlotObserver, Window, batch_time_s};
-use enachi_core::profile::{CutKind, LadderKind};
+use enachi_core::profile::CutKind;
 use enachi_core::queue::EnergyQueue;
 use enachi_core::record::{FrameRecord, Outcome, SlotRecord, StopReason};
 use enachi_core::task::{
@@ -340,12 +340,8 @@ impl<'a> Runner<'a> {
         };
         record.image = record.image.map(|_| image as u32);
         record.answer_time_s = record.batch_time_s + edge_time_s(candidate);
-        // A ladder of alternatives without a chosen level has nothing to send.
-        let chosen = candidate.ladder == LadderKind::Embedded || grant.level.is_some();
-        let sends = chosen
-            && grant.bandwidth_hz > 0.0
-            && grant.reference_power_w > 0.0
-            && grant.bits_limit > 0.0;
+        let sends =
+            grant.bandwidth_hz > 0.0 && grant.reference_power_w > 0.0 && grant.bits_limit > 0.0;
         let slot_s = deployment.scenario.frame.slot_s;
         let mut window = Window::between(record.ready_time_s, record.batch_time_s, slot_s);
         if !sends {

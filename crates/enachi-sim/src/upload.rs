@@ -155,7 +155,12 @@ impl Upload<'_> {
     /// are made on mean sizes, but a device knows the size of what it has encoded.
     fn fitting_level(&self, stream: &Stream) -> usize {
         let samples = &stream.samples;
-        let granted = (self.grant.level.unwrap_or(0) as usize + 1).min(samples.checkpoints - 1);
+        let whole = samples.checkpoints - 1;
+        // No level: the policy sends the tensor whole or not at all.
+        let Some(granted) = self.grant.level else {
+            return whole;
+        };
+        let granted = (granted as usize + 1).min(whole);
         let bandwidth_hz = self.grant.bandwidth_hz;
         let radio = &self.deployment.radio;
         let snr = self.mean_gain * self.grant.reference_power_w / radio.noise_power_w(bandwidth_hz);
