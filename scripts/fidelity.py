@@ -14,8 +14,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BASELINES = ["effect-dnn", "sc-cao"]
-SPLITS = [f"progressive-ftx@L{i}" for i in range(1, 5)]
-OURS = ["enachi", "enachi+stop-never"]
+SPLITS = [f"progressive-ftx@L{i}+stop-entropy" for i in range(1, 5)]
+OURS = ["enachi", "enachi+stop-entropy"]
 
 # Row: (heading of the first column, policies, [(label, overrides)])
 ROWS = {
@@ -48,7 +48,7 @@ ROWS = {
     "power-law": (
         "deadline at 1 MHz",
         [
-            f"enachi+stop-never+{law}"
+            f"enachi+{law}"
             for law in (
                 "reference-tracking",
                 "paper-tracking",
@@ -64,7 +64,7 @@ ROWS = {
     ),
     "stop": (
         "H_th, error of the predictor (3 MHz, 300 ms)",
-        ["enachi"],
+        ["enachi+stop-entropy"],
         [
             (
                 f"{h}, {n} nat",

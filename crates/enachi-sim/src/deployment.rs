@@ -92,7 +92,8 @@ pub struct Deployment {
     pub devices: Vec<Device>,
     /// Distinct deadlines \[s\].
     pub deadlines_s: Vec<f64>,
-    /// Images that tasks are drawn from: those measured with every stream; 0 for a curve-only profile.
+    /// Images that tasks are drawn from; 0 for a curve-only profile. A stream that was measured on fewer replays image
+    /// modulo its own number.
     pub images: usize,
     /// First entry of each cut's streams in [`Names::streams`].
     stream_offset: Vec<usize>,
@@ -197,8 +198,7 @@ impl Deployment {
             .iter()
             .flat_map(|cut| &cut.streams)
             .map(|stream| stream.samples.images)
-            .filter(|images| *images > 0)
-            .min()
+            .max()
             .unwrap_or(0);
         let deployment = Self {
             scenario,
@@ -407,6 +407,15 @@ impl Deployment {
             encode_macs,
             tail_macs: profile.tail_macs,
             decode_macs,
+        }
+    }
+
+    /// Geometric mean of the fading: e^-γ for an exponential gain of mean 1.
+    pub fn geometric_share(&self) -> f64 {
+        const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
+        match self.fading {
+            FadingModel::None => 1.0,
+            FadingModel::Rayleigh { .. } => (-EULER_GAMMA).exp(),
         }
     }
 

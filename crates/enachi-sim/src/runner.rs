@@ -8,7 +8,7 @@ use crate::upload::{Upload, Uploaded};
 use crate::variant::Variant;
 use crate::world::World;
 use enachi_core::packet::{Ending, Slot, SlotObserver, Window, batch_time_s};
-use enachi_core::profile::{CutKind, LadderKind};
+use enachi_core::profile::CutKind;
 use enachi_core::queue::EnergyQueue;
 use enachi_core::record::{FrameRecord, Outcome, SlotRecord, StopReason};
 use enachi_core::task::{
@@ -187,6 +187,7 @@ impl<'a> Runner<'a> {
             view.energy_queue_j = self.queues[index].level_j();
             view.gain = match scenario.channel.known_gain {
                 KnownGain::Mean => gain,
+                KnownGain::GeometricMean => gain * self.deployment.geometric_share(),
                 KnownGain::FrameAverage => self
                     .world
                     .frame_average_gain(device, self.frame, gain, slots),
@@ -330,14 +331,17 @@ impl<'a> Runner<'a> {
             return record;
         };
         record.stream = Some(deployment.stream_index(candidate.cut, stream) as u16);
-        record.level = grant.level.map(|level| level as u16 + 1);
+        let samples =
+            &deployment.profile.cuts[candidate.cut as usize].streams[stream as usize].samples;
+        let image = if samples.images > 0 {
+            image % samples.images
+        } else {
+            image
+        };
+        record.image = record.image.map(|_| image as u32);
         record.answer_time_s = record.batch_time_s + edge_time_s(candidate);
-        // A ladder of alternatives without a chosen level has nothing to send.
-        let chosen = candidate.ladder == LadderKind::Embedded || grant.level.is_some();
-        let sends = chosen
-            && grant.bandwidth_hz > 0.0
-            && grant.reference_power_w > 0.0
-            && grant.bits_limit > 0.0;
+        let sends =
+            grant.bandwidth_hz > 0.0 && grant.reference_power_w > 0.0 && grant.bits_limit > 0.0;
         let slot_s = deployment.scenario.frame.slot_s;
         let mut window = Window::between(record.ready_time_s, record.batch_time_s, slot_s);
         if !sends {
@@ -370,6 +374,7 @@ impl<'a> Runner<'a> {
         } else {
             upload.run(&mut ())
         };
+        record.level = uploaded.level.map(|level| level as u16);
         self.book(&mut record, &uploaded, sends, device.radio, slot_s);
         record
     }

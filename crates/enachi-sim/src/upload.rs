@@ -3,7 +3,7 @@
 use crate::deployment::Deployment;
 use crate::scenario::{Packet, PowerKind, StopKind};
 use crate::world::{FadingModel, World};
-use enachi_core::packet::power::{paper_kappa_w2, printed_level_w2};
+use enachi_core::packet::power::{paper_kappa_w2, printed_level_w2, rayleigh_efficiency};
 use enachi_core::packet::replay::CurveUncertainty;
 use enachi_core::packet::{
     Arrivals, ConstantPower, CurveRow, EntropyThreshold, LevelRow, Link, Marginal, MeasuredRow,
@@ -55,6 +55,8 @@ pub struct Uploaded {
     pub chunks: u32,
     /// Bits of the device's whole stream for this task.
     pub total_bits: f64,
+    /// Level that was sent, from 1, of a ladder of alternatives.
+    pub level: Option<usize>,
 }
 
 /// The stop rules as one type: matched at checkpoint crossings only, a few times a frame.
@@ -121,24 +123,58 @@ impl Upload<'_> {
                 finish(sent, &row, chunks, stream.total_bits)
             }
             (LadderKind::Alternatives, true, _) => {
-                let level = self.grant.level.unwrap_or(0) as usize + 1;
-                let row = LevelRow::new(samples, self.image, level.min(samples.checkpoints - 1));
-                self.send_level(&row, observer)
+                let level = self.fitting_level(stream);
+                let row = LevelRow::new(samples, self.image, level);
+                self.send_level(&row, level, observer)
             }
             (_, false, _) => {
                 let cut = &self.deployment.profile.cuts[self.candidate.cut as usize];
                 let (floor, top1) = (self.deployment.floor(), cut.top1_uncompressed);
                 let row =
                     LevelRow::whole(stream.total_bits, self.task, floor, top1, entropy_max_nats);
-                self.send_level(&row, observer)
+                self.send_level(&row, 1, observer)
             }
         }
     }
 
-    fn send_level<O: SlotObserver>(&self, row: &LevelRow, observer: &mut O) -> Uploaded {
+    fn send_level<O: SlotObserver>(
+        &self,
+        row: &LevelRow,
+        level: usize,
+        observer: &mut O,
+    ) -> Uploaded {
         let sent = self.send(row, observer);
         let chunks = sent.checkpoint as u32;
-        finish(sent, row, chunks, row.bits(1))
+        Uploaded {
+            level: Some(level),
+            ..finish(sent, row, chunks, row.bits(1))
+        }
+    }
+
+    /// The granted level, or the highest below it whose encoding of *this* image the window is expected to carry: grants
+    /// are made on mean sizes, but a device knows the size of what it has encoded.
+    fn fitting_level(&self, stream: &Stream) -> usize {
+        let samples = &stream.samples;
+        let whole = samples.checkpoints - 1;
+        // No level: the policy sends the tensor whole or not at all.
+        let Some(granted) = self.grant.level else {
+            return whole;
+        };
+        let granted = (granted as usize + 1).min(whole);
+        let bandwidth_hz = self.grant.bandwidth_hz;
+        let radio = &self.deployment.radio;
+        let snr = self.mean_gain * self.grant.reference_power_w / radio.noise_power_w(bandwidth_hz);
+        let efficiency = match self.deployment.fading {
+            FadingModel::None => radio.efficiency(snr),
+            FadingModel::Rayleigh { .. } => rayleigh_efficiency(snr).min(radio.spectral_cap),
+        };
+        let window_s = f64::from(self.window.slots()) * self.deployment.scenario.frame.slot_s;
+        let carried = bandwidth_hz * efficiency * window_s;
+        let bits = |level: usize| f64::from(samples.bits[samples.at(self.image, level)]);
+        (1..=granted)
+            .rev()
+            .find(|level| bits(*level) <= carried)
+            .unwrap_or(1)
     }
 
     /// Last checkpoint within a limit on bits. Limits are planned on mean bits, so they name a checkpoint of the mean
@@ -271,6 +307,7 @@ fn finish<A: Scored>(sent: Transmission, row: &A, chunks: u32, total_bits: f64) 
         entropy_nats: row.entropy_nats(sent.checkpoint),
         chunks,
         total_bits,
+        level: None,
         sent,
     }
 }

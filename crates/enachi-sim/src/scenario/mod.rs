@@ -149,6 +149,9 @@ pub enum FadingKind {
 pub enum KnownGain {
     /// Its mean: path loss and shadowing.
     Mean,
+    /// Its geometric mean over the fading, the mean times e^-0.577 on a Rayleigh channel: at high signal-to-noise ratio the
+    /// rate at this gain is the mean rate, where the rate at the mean gain is more than the channel carries.
+    GeometricMean,
     /// The average that the frame's slots will really have (a prophecy, for studies).
     FrameAverage,
 }
