@@ -31,8 +31,12 @@ pub fn divergence_nats(p: &[f64], q: &[f64]) -> f64 {
         .sum()
 }
 
-/// Read one row of scores.
-pub fn read_answer(scores: &[f32]) -> Answer {
+/// Read one row of scores. `None` if one of them is not a number or infinite: nothing can be said then, and it must not
+/// pass for a certain answer.
+pub fn read_answer(scores: &[f32]) -> Option<Answer> {
+    if scores.is_empty() || scores.iter().any(|s| !s.is_finite()) {
+        return None;
+    }
     let top = (0..scores.len())
         .reduce(|best, i| if scores[i] > scores[best] { i } else { best })
         .unwrap_or(0);
@@ -41,10 +45,10 @@ pub fn read_answer(scores: &[f32]) -> Answer {
         .filter(|l| l.is_finite())
         .map(|l| -l.exp() * l)
         .sum();
-    Answer {
+    Some(Answer {
         top1: top as u16,
         entropy_nats: entropy.max(0.0) as f32,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -56,13 +60,16 @@ mod tests {
         let logits = [1.0f32, 3.0, -2.0, 0.5];
         let total: f32 = logits.iter().map(|l| l.exp()).sum();
         let probabilities: Vec<f32> = logits.iter().map(|l| l.exp() / total).collect();
-        let (a, b) = (read_answer(&logits), read_answer(&probabilities));
+        let read = |scores: &[f32]| read_answer(scores).expect("finite");
+        let (a, b) = (read(&logits), read(&probabilities));
         assert_eq!(a.top1, 1);
         assert_eq!(b.top1, 1);
         assert!((a.entropy_nats - b.entropy_nats).abs() < 1e-5);
-        let uniform = read_answer(&[0.0; 10]);
+        let uniform = read(&[0.0; 10]);
         assert!((uniform.entropy_nats - 10f32.ln()).abs() < 1e-6);
-        assert!(read_answer(&[1000.0, 0.0]).entropy_nats < 1e-6);
+        assert!(read(&[1000.0, 0.0]).entropy_nats < 1e-6);
+        assert_eq!(read_answer(&[0.0, f32::NAN]), None);
+        assert_eq!(read_answer(&[0.0, f32::INFINITY]), None);
         let (p, q) = (log_probabilities(&logits), log_probabilities(&[0.0; 4]));
         assert!(divergence_nats(&p, &p).abs() < 1e-12);
         let want = 4f64.ln() - f64::from(a.entropy_nats);

@@ -61,14 +61,15 @@ pub fn for_each_parallel<T: Send, E: Send>(
     }
 }
 
-/// Fold `work(0), work(1), …` in that order, computing them in parallel `threads · 4` at a time.
+/// Fold `work(0), work(1), …` in that order, computing them in parallel, one per thread at a time: a result can be large
+/// (second moments of every cut), so no more are held than there are threads.
 pub fn ordered_fold<T: Send, E: Send>(
     threads: usize,
     n: usize,
     work: impl Fn(usize) -> Result<T, E> + Sync,
     mut fold: impl FnMut(usize, T),
 ) -> Result<(), E> {
-    let batch = threads.max(1) * 4;
+    let batch = threads.max(1);
     for start in (0..n).step_by(batch) {
         let count = batch.min(n - start);
         let mut results: Vec<Option<T>> = (0..count).map(|_| None).collect();

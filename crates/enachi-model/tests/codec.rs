@@ -1,7 +1,8 @@
 //! The codec against its promises, on features that the tests make up.
 
 use enachi_model::codec::{
-    ChannelTransform, Codec, CodecSettings, EncoderScratch, SpatialTransform, Tables, Trainer,
+    ChannelTransform, ChunkSpec, Codec, CodecSettings, EncoderScratch, SpatialTransform, Tables,
+    Trainer,
     train::{Accumulator, PASSES},
 };
 use proptest::prelude::*;
@@ -230,4 +231,38 @@ proptest! {
         decoder.reconstruct(&mut out);
         prop_assert!(out.iter().all(|v| v.is_finite()));
     }
+}
+
+#[test]
+fn tables_that_could_not_be_run_are_refused() {
+    let good = train(small(), 12, 14, 14);
+    good.validate().expect("as trained");
+    let refused = |change: &dyn Fn(&mut Tables)| {
+        let mut tables = good.clone();
+        change(&mut tables);
+        assert!(tables.validate().is_err());
+        assert!(Codec::new(tables).is_err());
+    };
+    refused(&|t| {
+        t.chunks.push(ChunkSpec {
+            band: 0,
+            high: 255,
+            low: 0,
+        })
+    });
+    refused(&|t| t.chunks[0].band = 999);
+    refused(&|t| t.chunks.reverse());
+    refused(&|t| {
+        t.chunks.pop();
+    });
+    refused(&|t| t.models[3] = 0);
+    refused(&|t| t.models[3] = 32767);
+    refused(&|t| t.step = f32::NAN);
+    refused(&|t| t.analysis[5] = f32::INFINITY);
+    refused(&|t| t.kept += 1);
+    refused(&|t| t.geometry.block_width = 0);
+    refused(&|t| t.bands[0].count += 1);
+    refused(&|t| {
+        t.scale.pop();
+    });
 }

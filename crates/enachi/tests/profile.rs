@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use enachi_core::profile::{CutKind, LadderKind, Profile};
-use enachi_model::fixtures::{png, residual_net};
+use enachi_model::fixtures::{NetBuilder, png, residual_net, value_info};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -184,6 +184,44 @@ fn a_stopped_run_goes_on_and_gives_the_same_profile() {
     let mut resumed = timeless(lab.profile());
     resumed.meta.command_line.clear();
     assert_eq!(whole, resumed);
+}
+
+#[test]
+fn damaged_and_foreign_rows_are_measured_again() {
+    let lab = Lab::new("rows");
+    succeed(&lab.run(&["--keep-work"]));
+    let whole = timeless(lab.profile());
+    lab.edit("out.work/rows.jsonl", |text| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines[0] = "not a row".into();
+        let mut row: serde_json::Value = serde_json::from_str(&lines[3]).unwrap();
+        row["streams"].as_array_mut().unwrap().pop();
+        lines[3] = row.to_string();
+        let mut row: serde_json::Value = serde_json::from_str(&lines[5]).unwrap();
+        row["streams"][0].as_array_mut().unwrap().pop();
+        lines[5] = row.to_string();
+        lines.join("\n")
+    });
+    let output = lab.run(&["--force"]);
+    succeed(&output);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("measuring: 21 of 24 done"), "{message}");
+    assert_eq!(whole, timeless(lab.profile()));
+}
+
+#[test]
+fn a_network_without_finite_scores_has_no_profile() {
+    let lab = Lab::new("nan");
+    let mut net = NetBuilder::square(3, 16);
+    net.conv("stem", "input", (3, 8), 3, 2, 1);
+    net.relu("stem.relu", "stem");
+    net.classifier("stem.relu", 8, 5);
+    // The logarithm of scores of either sign.
+    net.node("Log", "logged", &["logits"], vec![]);
+    net.graph.output = vec![value_info("logged", &[None, Some(5)])];
+    std::fs::write(lab.0.join("net.onnx"), net.bytes()).unwrap();
+    let message = lab.fails(&[]);
+    assert!(message.contains("not finite"), "{message}");
 }
 
 #[test]

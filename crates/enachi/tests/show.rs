@@ -115,7 +115,7 @@ fn csv_has_a_line_per_checkpoint() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 1 + common::SMALL.checkpoints);
     assert!(
-        lines[1].starts_with("1,stage1,klt-dct,embedded,0,0,0,"),
+        lines[1].starts_with("1,stage1,klt-dct,40,embedded,0,0,0,"),
         "{}",
         lines[1]
     );

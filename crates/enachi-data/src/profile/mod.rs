@@ -50,7 +50,6 @@ pub struct ProfileFileError {
     /// The file as given by the caller.
     pub file: String,
     /// What is wrong with it.
-    #[source]
     pub problem: Problem,
 }
 

@@ -135,11 +135,6 @@ impl<'a> RangeDecoder<'a> {
         }
         bit
     }
-
-    /// Whether every byte that was given has been used and no more were wanted than termination explains.
-    pub fn consistent(&self) -> bool {
-        self.position >= self.bytes.len() && self.position <= self.bytes.len() + 5
-    }
 }
 
 #[cfg(test)]
@@ -192,7 +187,8 @@ mod tests {
             for &(p, bit) in &bits {
                 assert_eq!(decoder.bit(p), bit);
             }
-            assert!(decoder.consistent());
+            // All bytes were used, and no more were wanted than termination explains.
+            assert!((bytes.len()..=bytes.len() + 5).contains(&decoder.position));
         }
     }
 }

@@ -217,6 +217,7 @@ impl Codec {
             known,
             reached: vec![None; self.tables.bands.len()],
             waiting: vec![None; self.tables.chunks.len()],
+            waiting_bytes: 0,
             decoded: vec![false; self.tables.chunks.len()],
             coefficients: Vec::new(),
             scratch: Scratch::default(),
@@ -240,8 +241,9 @@ pub struct Decoder<'a> {
     known: Known,
     /// Lowest plane decoded of each band.
     reached: Vec<Option<u8>>,
-    /// Chunks whose predecessor has not arrived yet. Bounded: one payload per chunk of the tables.
+    /// Chunks whose predecessor has not arrived yet.
     waiting: Vec<Option<Vec<u8>>>,
+    waiting_bytes: usize,
     decoded: Vec<bool>,
     coefficients: Vec<f32>,
     scratch: Scratch,
@@ -271,7 +273,11 @@ impl Decoder<'_> {
         if let Some(before) = self.codec.predecessor[index]
             && !self.decoded[usize::from(before)]
         {
-            self.waiting[index] = Some(payload.to_vec());
+            // Early chunks are kept only up to the size of the raw feature; what comes beyond counts as lost.
+            if self.waiting_bytes + payload.len() <= self.codec.tables.geometry.elements() * 4 {
+                self.waiting_bytes += payload.len();
+                self.waiting[index] = Some(payload.to_vec());
+            }
             return Ok(());
         }
         self.decode(index, payload);
@@ -283,6 +289,7 @@ impl Decoder<'_> {
             let payload = self.waiting[next]
                 .take()
                 .expect("found because it is there");
+            self.waiting_bytes -= payload.len();
             self.decode(next, &payload);
             last = next as u16;
         }

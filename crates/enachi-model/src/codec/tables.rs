@@ -22,6 +22,8 @@ pub const CONTEXTS: usize =
     SIGNIFICANCE_CONTEXTS + LARGER_CONTEXTS + MAGNITUDE_CLASSES * RATIO_CLASSES;
 /// Most coefficients of a block.
 pub const MAX_FREQUENCIES: usize = 4096;
+/// Probabilities of `false` that models may state, of 2^15: no decision costs more than 10.5 bits.
+pub const PROBABILITIES: std::ops::RangeInclusive<u16> = 24..=(1 << 15) - 24;
 /// Most planes of a band.
 pub const MAX_PLANES: usize = 15;
 /// Entry plane of a coefficient that is never sent.
@@ -159,8 +161,8 @@ impl Tables {
         {
             return fail("a matrix entry is not finite".into());
         }
-        if self.models.iter().any(|&p| p == 0 || p >= 1 << 15) {
-            return fail("a probability lies outside 1 to 32767".into());
+        if self.models.iter().any(|p| !PROBABILITIES.contains(p)) {
+            return fail(format!("a probability lies outside {PROBABILITIES:?}"));
         }
         let mut next = 0;
         for band in &self.bands {
@@ -177,7 +179,10 @@ impl Tables {
             let Some(plane) = reached.get_mut(usize::from(chunk.band)) else {
                 return fail(format!("{chunk:?} names a band that is not there"));
             };
-            if chunk.high < chunk.low || chunk.high + 1 != *plane {
+            if usize::from(chunk.high) >= MAX_PLANES
+                || chunk.high < chunk.low
+                || chunk.high + 1 != *plane
+            {
                 return fail(format!(
                     "{chunk:?} does not follow plane {plane} of its band"
                 ));

@@ -435,7 +435,8 @@ fn split_bands(bits: &[f64], target: f64) -> Vec<Band> {
 /// Krichevsky–Trofimov estimate, in 2^15 parts.
 fn probability_of_false(zeros: f64, ones: f64) -> u16 {
     let p = (zeros + 0.5) / (zeros + ones + 1.0);
-    (p * 32768.0).round().clamp(24.0, 32768.0 - 24.0) as u16
+    let (low, high) = (*PROBABILITIES.start(), *PROBABILITIES.end());
+    (p * 32768.0).round().clamp(low.into(), high.into()) as u16
 }
 
 fn observe_counts(codec: &Codec, feature: &[f32]) -> Partial {

@@ -138,6 +138,10 @@ fn settings(job: &Job, plan: &[StreamPlan]) -> std::collections::BTreeMap<String
         "codec.spatial",
         format!("{:?}", s.codec.spatial).to_lowercase(),
     );
+    set(
+        "codec.block",
+        s.codec.block.map_or("auto".into(), |b| b.to_string()),
+    );
     set("codec.chunk_bytes", s.codec.chunk_bytes.to_string());
     set("codec.band_bytes", s.codec.band_bytes.to_string());
     match s.max_divergence_nats {

@@ -164,6 +164,12 @@ pub fn calibrate(
             && let Some(limit) = job.settings.max_divergence_nats
         {
             choose_quality(job, &mut trainers, &sums, limit, progress)?;
+            let done = images * (pass + 1);
+            progress(Step::Begin(
+                "calibrating",
+                (images * PASSES) as u64,
+                done as u64,
+            ));
         }
         for ((trainer, sums), cut) in trainers.iter_mut().zip(sums).zip(&job.cuts) {
             trainer

@@ -3,6 +3,7 @@
 //! `job.json` says what the work belongs to, `calibration.safetensors` and `calibration.json` hold the first phase, and
 //! `rows.jsonl` gains one line per measured image. A line that was cut off is measured again.
 
+use super::streams::StreamPlan;
 use super::{Calibration, CutCalibration, Job, RawStatistics};
 use crate::codec::file;
 use serde::{Deserialize, Serialize};
@@ -93,24 +94,23 @@ impl Journal {
             Err(e) => return Err(at(&path)(e)),
         };
         let mut rows = BTreeMap::new();
-        let mut good = 0;
-        for line in text.split_inclusive(|&b| b == b'\n') {
-            let Ok(row) = serde_json::from_slice::<Row>(line) else {
-                break;
-            };
-            if line.last() != Some(&b'\n') || row.image >= job.measured.len() {
-                break;
+        for line in text.split(|&b| b == b'\n') {
+            // A line that was cut off is no row; its image is measured again.
+            if let Ok(row) = serde_json::from_slice::<Row>(line)
+                && row.image < job.measured.len()
+            {
+                rows.insert(row.image, row);
             }
-            good += line.len();
-            rows.insert(row.image, row);
         }
-        let log = OpenOptions::new()
+        let mut log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(&path)
             .map_err(at(&path))?;
-        // Drop a line that was cut off, so that the next one starts clean.
-        log.set_len(good as u64).map_err(at(&path))?;
+        if text.last().is_some_and(|&b| b != b'\n') {
+            // Close a line that was cut off, so that the next one starts clean.
+            log.write_all(b"\n").map_err(at(&path))?;
+        }
         Ok(Self { folder, rows, log })
     }
 
@@ -161,6 +161,17 @@ impl Journal {
         replace(&self.folder.join("calibration.json"), &text)
     }
 
+    /// Forget rows that do not have the shape of the plan: they are measured again.
+    pub fn keep_matching(&mut self, plan: &[StreamPlan]) {
+        self.rows.retain(|_, row| {
+            row.streams.len() == plan.len()
+                && row.streams.iter().zip(plan).all(|(outcomes, stream)| {
+                    let wanted = (row.image < stream.images).then(|| stream.checkpoints.len() - 1);
+                    outcomes.as_ref().map(Vec::len) == wanted
+                })
+        });
+    }
+
     /// Rows measured so far, by image.
     pub fn rows(&self) -> &BTreeMap<usize, Row> {
         &self.rows
@@ -202,7 +213,7 @@ fn identity(job: &Job) -> String {
     };
     let cuts: Vec<&str> = job.cuts.iter().map(|cut| cut.name.as_str()).collect();
     let value = serde_json::json!({
-        "version": 1,
+        "version": format!("enachi {}, streams {}", env!("CARGO_PKG_VERSION"), file::VERSION),
         "model": job.graph.sha256(),
         "engine": job.engine.name(),
         "settings": job.settings,

@@ -3,7 +3,6 @@
 use super::journal::{Journal, Outcome, Row};
 use super::streams::{Coder, StreamPlan};
 use super::{Job, ProfilerError, Step};
-use crate::answer::read_answer;
 use crate::codec::EncoderScratch;
 use crate::images::{RgbCrop, to_tensor};
 use crate::parallel::for_each_parallel;
@@ -42,7 +41,8 @@ pub fn measure(
 fn measure_image(job: &Job, plan: &[StreamPlan], image: usize) -> Result<Row, ProfilerError> {
     let picture = job.picture(&job.measured[image])?;
     let (features, scores) = job.features(&picture)?;
-    let whole = read_answer(&scores.data);
+    let name = &job.measured[image].name;
+    let whole = job.read(&scores, name)?;
     let mut scratch = EncoderScratch::default();
     let streams = plan
         .iter()
@@ -53,6 +53,7 @@ fn measure_image(job: &Job, plan: &[StreamPlan], image: usize) -> Result<Row, Pr
             let run = Run {
                 job,
                 stream,
+                image: name,
                 from: match stream.cut {
                     0 => job.graph.input_name(),
                     inner => &job.cuts[inner - 1].name,
@@ -95,6 +96,7 @@ fn measure_image(job: &Job, plan: &[StreamPlan], image: usize) -> Result<Row, Pr
 struct Run<'a> {
     job: &'a Job<'a>,
     stream: &'a StreamPlan,
+    image: &'a str,
     from: &'a str,
 }
 
@@ -104,8 +106,14 @@ impl Run<'_> {
             .job
             .engine
             .run(self.from, tensor, self.job.graph.output_name())?;
-        let answer = read_answer(&scores.data);
-        Ok((bits as u32, answer.top1, answer.entropy_nats))
+        let answer = self.job.read(&scores, self.image)?;
+        let bits = u32::try_from(bits).map_err(|_| {
+            ProfilerError::Setting(format!(
+                "stream `{}` takes {bits} bits an image, more than a profile can hold",
+                self.stream.name
+            ))
+        })?;
+        Ok((bits, answer.top1, answer.entropy_nats))
     }
 
     fn jpeg(&self, picture: &RgbCrop, qualities: &[u8]) -> Result<Vec<Outcome>, ProfilerError> {

@@ -3,7 +3,7 @@
 //! Three phases. *Calibration*: [`codec::train::PASSES`](crate::codec::train::PASSES) passes over the calibration
 //! images train the codec of every cut at once; each pass runs the network once per image, handing the tensor on from
 //! cut to cut. *Measurement*: every measured image is encoded at every cut with every stream, and the tail answers at
-//! every checkpoint. *Timing*: head, encoder, decoder and tail, one thread, nothing else running.
+//! every checkpoint. *Timing*: head, encoder, decoder and tail, one thread, no other work of this program.
 //!
 //! Every finished image is appended to a journal, so a run that was stopped goes on where it was.
 
@@ -18,6 +18,7 @@ pub use calibrate::{Calibration, CutCalibration, RawStatistics};
 pub use journal::JournalError;
 pub use streams::StreamPlan;
 
+use crate::answer::{Answer, read_answer};
 use crate::codec::{CodecSettings, TablesError};
 use crate::engine::{Engine, EngineError};
 use crate::graph::{Cut, Graph};
@@ -107,6 +108,12 @@ pub enum ProfilerError {
         /// Why.
         source: TablesError,
     },
+    /// The network answered with values that are not finite.
+    #[error("the network's scores for {image} are not finite numbers, so they are no answer")]
+    NotFinite {
+        /// Which image.
+        image: String,
+    },
     /// The picture could not be coded.
     #[error(transparent)]
     Jpeg(#[from] JpegError),
@@ -137,6 +144,7 @@ impl Job<'_> {
             }
         };
         let plan = streams::plan(self, &calibration)?;
+        journal.keep_matching(&plan);
         measure::measure(self, &plan, &mut journal, progress)?;
         let timings = timing::measure(self, &plan, progress)?;
         let tables = crate::codec::file::to_bytes(self.graph.sha256(), calibration.tables())
@@ -199,10 +207,16 @@ impl Job<'_> {
                     map.fill(m);
                 }
                 let scores = self.engine.run(name, &tensor, self.graph.output_name())?;
-                let answer = crate::answer::read_answer(&scores.data);
+                let answer = self.read(&scores, "the mean image")?;
                 Ok((answer.top1, answer.entropy_nats))
             })
             .collect()
+    }
+
+    fn read(&self, scores: &Tensor, image: &str) -> Result<Answer, ProfilerError> {
+        read_answer(&scores.data).ok_or_else(|| ProfilerError::NotFinite {
+            image: image.to_string(),
+        })
     }
 
     /// Class index of an image in the network's output.

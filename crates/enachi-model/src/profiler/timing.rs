@@ -1,4 +1,5 @@
-//! Timing: head, encoder, decoder and tail of every cut, one thread, nothing else running.
+//! Timing: head, encoder, decoder and tail of every cut, one thread, and no other work of this program.
+//! Take them on a quiet machine.
 
 use super::streams::{Coder, StreamPlan};
 use super::{Job, ProfilerError, Step};

@@ -80,6 +80,9 @@ pub struct Args {
     /// Transform inside each map.
     #[arg(long, value_enum, default_value = "dct")]
     spatial: Spatial,
+    /// Side of a block of the spatial transform (default: the one up to 16 that fits the map best).
+    #[arg(long, value_name = "N")]
+    block: Option<usize>,
     /// Most transformed maps kept (truncates the KLT and its cost).
     #[arg(long, value_name = "K")]
     keep: Option<usize>,
@@ -144,6 +147,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             bail!("{} exists; --force replaces it", path.display());
         }
     }
+    if args.keep == Some(0) {
+        bail!("--keep 0: at least 1 transformed map must be kept");
+    }
+    if args.block == Some(0) || args.block.is_some_and(|b| b > 64) {
+        bail!("--block: must lie in 1 to 64");
+    }
     check_range("--max-divergence", args.max_divergence, 1e-6, 10.0)?;
     check_range("--snr-db", args.snr_db.unwrap_or(12.0), 0.0, 60.0)?;
     check_range("--max-bad-images", args.max_bad_images, 0.0, 1.0)?;
@@ -157,7 +166,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let preprocess = preprocess(&args, &graph)?;
     let cuts = choose_cuts(&args, &graph)?;
     let images = LabelledImages::find(&args.images, args.labels.as_deref(), graph.classes())?;
-    let (calibration, measured) = choose_images(&args, &images, &preprocess, &graph)?;
+    let (calibration, measured, skipped) = choose_images(&args, &images, &preprocess, &graph)?;
     eprintln!(
         "{}: {} cuts besides input and all-local; {} calibration and {} measured images",
         args.model.display(),
@@ -177,9 +186,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         work_folder: beside(&args.out, "work"),
     };
     let bars = Bars::default();
+    let started = std::time::Instant::now();
     let (mut profile, tables) = job.run(&|step| bars.step(step))?;
     bars.finish();
+    report_time(&job, &profile, started.elapsed().as_secs_f64());
     let meta = &mut profile.meta;
+    meta.settings
+        .insert("skipped_images".into(), skipped.to_string());
     meta.model_name = args.name.clone().unwrap_or_else(|| stem(&args.model));
     meta.tables_sha256 = format!("{:x}", Sha256::digest(&tables));
     meta.data_source = args.data_source.clone();
@@ -204,6 +217,26 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How the time compares with what the tails alone take: the rest is calibration, heads and the codec.
+fn report_time(job: &Job, profile: &enachi_core::profile::Profile, seconds: f64) {
+    let mut runs = 0.0;
+    let mut tails_s = 0.0;
+    for cut in &profile.cuts {
+        let tail_s = cut.tail_time.map_or(0.0, |t| t.median_s);
+        for stream in cut.streams.iter().filter(|s| s.name != "pixels") {
+            let n = stream.samples.images * stream.samples.checkpoints.saturating_sub(1);
+            runs += n as f64;
+            tails_s += n as f64 * tail_s;
+        }
+    }
+    let threads = job.threads as f64;
+    eprintln!(
+        "{runs:.0} tail runs, {:.1} s on {threads} threads at the measured times; this run took {seconds:.1} s, {:.2} times that",
+        tails_s / threads,
+        seconds * threads / tails_s
+    );
+}
+
 fn check_range(key: &str, value: f64, low: f64, high: f64) -> anyhow::Result<()> {
     if !(low..=high).contains(&value) {
         bail!("{key} {value}: must lie in {low} to {high}");
@@ -226,6 +259,7 @@ fn settings(args: &Args) -> anyhow::Result<ProfileSettings> {
                 Spatial::Dct => SpatialTransform::Dct,
             },
             keep: args.keep,
+            block: args.block,
             snr_db: args.snr_db.unwrap_or(defaults.snr_db),
             ..defaults
         },
@@ -302,7 +336,7 @@ fn choose_images(
     images: &LabelledImages,
     how: &Preprocess,
     graph: &Graph,
-) -> anyhow::Result<(Vec<Item>, Vec<Item>)> {
+) -> anyhow::Result<(Vec<Item>, Vec<Item>, usize)> {
     let found = images.items.len();
     for item in &images.items {
         let class = usize::from(item.label) + usize::from(args.label_offset);
@@ -340,7 +374,7 @@ fn choose_images(
         calibration.retain(good);
         measured.retain(good);
     }
-    Ok((calibration, measured))
+    Ok((calibration, measured, bad.len()))
 }
 
 /// `list,file,label` of both lists.

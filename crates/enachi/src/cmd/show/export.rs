@@ -53,6 +53,7 @@ fn cut(view: &CutView) -> Value {
 fn stream(stream: &Stream) -> Value {
     json!({
         "name": stream.name,
+        "images": stream.samples.images,
         "ladder": stream.ladder,
         "total_bits": stream.total_bits,
         "total_chunks": stream.total_chunks,
@@ -69,7 +70,7 @@ fn stream(stream: &Stream) -> Value {
 /// One line per cut, stream and checkpoint of the measured curves, with a head line.
 pub(super) fn csv(view: &View) -> String {
     let mut out = String::from(
-        "cut,cut_name,stream,ladder,checkpoint,chunks,bits,top1,top1_low,top1_high,loss,loss_low,loss_high\n",
+        "cut,cut_name,stream,images,ladder,checkpoint,chunks,bits,top1,top1_low,top1_high,loss,loss_low,loss_high\n",
     );
     for cut in &view.cuts {
         for stream in &cut.streams {
@@ -82,10 +83,11 @@ pub(super) fn csv(view: &View) -> String {
                 // Writing to a string cannot fail.
                 let _ = writeln!(
                     out,
-                    "{},{},{},{ladder},{c},{chunks},{},{},{},{},{},{},{}",
+                    "{},{},{},{},{ladder},{c},{chunks},{},{},{},{},{},{},{}",
                     cut.index,
                     quoted(&cut.cut.name),
                     quoted(&stream.name),
+                    stream.samples.images,
                     m.bits[c],
                     m.top1[c],
                     m.top1_low[c],

@@ -35,6 +35,16 @@ pub(super) fn page(view: &View, points: bool, columns: usize) -> String {
     }
     out.push_str("\nStreams\n");
     out.push_str(&stream_table(view));
+    if view
+        .cuts
+        .iter()
+        .flat_map(|cut| &cut.streams)
+        .any(|s| (1..view.profile.images.len()).contains(&s.samples.images))
+    {
+        out.push_str(
+            "Streams measured on fewer images have another level of accuracy; compare their losses, which are paired.\n",
+        );
+    }
     if points {
         for cut in &view.cuts {
             for stream in &cut.streams {
@@ -270,6 +280,7 @@ fn stream_table(view: &View) -> String {
             "#",
             "cut",
             "stream",
+            "images",
             "ladder",
             "chunks",
             "kbit\nin all",
@@ -282,7 +293,7 @@ fn stream_table(view: &View) -> String {
             "kbit\nloss ≤ 3",
             "kbit\nloss ≤ 6",
         ],
-        4,
+        3,
     );
     for cut in &view.cuts {
         for stream in &cut.streams {
@@ -290,6 +301,10 @@ fn stream_table(view: &View) -> String {
                 cut.index.to_string(),
                 clean(&cut.cut.name),
                 clean(&stream.name),
+                match stream.samples.images {
+                    0 => "–".to_owned(),
+                    images => images.to_string(),
+                },
                 match stream.ladder {
                     LadderKind::Embedded => "prefix".to_owned(),
                     LadderKind::Alternatives => "one of".to_owned(),
