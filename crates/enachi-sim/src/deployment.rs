@@ -7,6 +7,7 @@ use crate::world::FadingModel;
 use enachi_core::curve::{AccuracyCurve, CurveError};
 use enachi_core::energy::{Compute, RadioOverhead};
 use enachi_core::packet::marginal::{ContinuationTable, cross_fitted};
+use enachi_core::packet::threshold;
 use enachi_core::profile::{CutKind, CutProfile, LadderKind, Meta, Profile, Stream, Surrogate};
 use enachi_core::radio::{Noise, Radio};
 use enachi_core::record::Names;
@@ -99,7 +100,12 @@ pub struct Deployment {
     stream_offset: Vec<usize>,
     /// Continuation tables per stream name entry, for the marginal rule; empty if no policy uses it.
     continuation: Vec<Option<[ContinuationTable; 2]>>,
+    /// H_th per stream name entry \[nat\], where the scenario gives none and the stream is measured.
+    thresholds_nats: Vec<Option<[f64; 2]>>,
 }
+
+/// H_th of streams without samples where the scenario gives none \[nat\].
+const CURVE_THRESHOLD_NATS: f64 = 0.3;
 
 /// Cuts that a policy is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,6 +216,7 @@ impl Deployment {
             images,
             stream_offset,
             continuation: Vec::new(),
+            thresholds_nats: Vec::new(),
         };
         if deployment.plannable().next().is_none() {
             return Err(DeploymentError::NoCandidate {
@@ -263,6 +270,39 @@ impl Deployment {
     pub fn continuation(&self, cut: u32, stream: u32, image: usize) -> Option<&ContinuationTable> {
         let tables = self.continuation.get(self.stream_index(cut, stream))?;
         tables.as_ref().map(|tables| &tables[image % 2])
+    }
+
+    /// Choose H_th for every measured stream, unless the scenario gives it.
+    pub fn fit_thresholds(&mut self) {
+        let packet = &self.scenario.packet;
+        if packet.entropy_threshold_nats.is_some() || !self.thresholds_nats.is_empty() {
+            return;
+        }
+        self.thresholds_nats = self
+            .profile
+            .cuts
+            .iter()
+            .flat_map(|cut| &cut.streams)
+            .map(|stream| {
+                let embedded = stream.ladder == LadderKind::Embedded;
+                (embedded && stream.samples.images > 0)
+                    .then(|| threshold::cross_fitted(&stream.samples, packet.threshold_loss))
+            })
+            .collect();
+    }
+
+    /// H_th that decides about `image` \[nat\].
+    pub fn threshold_nats(&self, cut: u32, stream: u32, image: usize) -> f64 {
+        self.scenario
+            .packet
+            .entropy_threshold_nats
+            .unwrap_or_else(|| {
+                let fitted = self.thresholds_nats.get(self.stream_index(cut, stream));
+                fitted
+                    .copied()
+                    .flatten()
+                    .map_or(CURVE_THRESHOLD_NATS, |nats| nats[image % 2])
+            })
     }
 
     /// Cuts that planners may choose.

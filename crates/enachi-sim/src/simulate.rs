@@ -69,6 +69,9 @@ pub fn variants(
     if variants.iter().any(|v| v.packet.stop == StopKind::Marginal) {
         deployment.fit_continuation()?;
     }
+    if variants.iter().any(|v| v.packet.stop == StopKind::Entropy) {
+        deployment.fit_thresholds();
+    }
     Ok(variants)
 }
 

@@ -197,7 +197,11 @@ impl Upload<'_> {
         match self.packet.stop {
             StopKind::Never => Rule::Never,
             StopKind::Entropy => Rule::Entropy(EntropyThreshold {
-                threshold_nats: self.packet.entropy_threshold_nats,
+                threshold_nats: self.deployment.threshold_nats(
+                    self.candidate.cut,
+                    self.candidate.stream.unwrap_or(0),
+                    self.image,
+                ),
             }),
             StopKind::Marginal => {
                 let stream = self.candidate.stream.unwrap_or(0);

@@ -221,3 +221,32 @@ fn slots_are_recorded_on_request() {
     let total: f64 = records.frames.iter().map(|r| r.energy_transmit_j).sum();
     assert!((energy - total).abs() < 1e-9 * total);
 }
+
+#[test]
+fn a_stream_measured_on_few_images_does_not_shrink_the_draw() {
+    let mut profile = profile();
+    let short = profile
+        .cuts
+        .iter_mut()
+        .flat_map(|cut| &mut cut.streams)
+        .filter(|stream| stream.name == "raw8-random");
+    for stream in short {
+        let samples = &mut stream.samples;
+        let kept = 5 * samples.checkpoints;
+        samples.images = 5;
+        samples.bits.truncate(kept);
+        samples.top1.truncate(kept);
+        samples.correct.truncate(kept);
+        samples.entropy_nats.truncate(kept);
+    }
+    let scenario = scenario(&policies(r#""tracking""#));
+    let deployment = Deployment::new(scenario, profile).unwrap();
+    let records = simulate(deployment, &factory(), &AtomicBool::new(false), &Unwatched)
+        .unwrap()
+        .1;
+    let mut seen: Vec<u32> = records.frames.iter().filter_map(|r| r.image).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    // 600 draws from 60 images.
+    assert_eq!(seen.len(), common::IMAGES);
+}

@@ -4,6 +4,7 @@ pub mod marginal;
 pub mod power;
 pub mod replay;
 pub mod stop;
+pub mod threshold;
 mod transmit;
 
 pub use power::{ConstantPower, PowerControl, PrintedTracking, ReferenceTracking, WaterFilling};

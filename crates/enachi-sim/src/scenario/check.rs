@@ -185,8 +185,12 @@ fn levels(s: &Scenario, problems: &mut Problems) {
     problems.at_least_one("packet.bits_per_element", s.packet.bits_per_element);
     problems.not_negative(
         "packet.entropy_threshold_nats",
-        s.packet.entropy_threshold_nats,
+        s.packet.entropy_threshold_nats.unwrap_or(0.0),
     );
+    if !(0.0..=1.0).contains(&s.packet.threshold_loss) {
+        let loss = s.packet.threshold_loss;
+        problems.add("packet.threshold_loss", loss, "in 0..=1");
+    }
     problems.positive("predictor.entropy_max_nats", s.predictor.entropy_max_nats);
     problems.not_negative("predictor.noise_nats", s.predictor.noise_nats);
     if let Err(error) = s.baselines.check() {

@@ -212,7 +212,7 @@ mod tests {
         let echoed = scenario.to_toml();
         let again = parse(&echoed, "echo", &[]).expect("the echo is a scenario");
         assert_eq!(again.to_toml(), echoed);
-        for key in ["kappa_w2", "energy_budget_j", "entropy_threshold_nats"] {
+        for key in ["kappa_w2", "energy_budget_j", "threshold_loss"] {
             assert!(echoed.contains(key), "{key} is not echoed");
         }
         // Groups are written out too: once in [device], once in [[devices]].

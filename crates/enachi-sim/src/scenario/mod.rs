@@ -382,8 +382,11 @@ pub struct Packet {
     pub bits_per_element: u32,
     /// Stop rule.
     pub stop: StopKind,
-    /// H_th [nat].
-    pub entropy_threshold_nats: f64,
+    /// H_th [nat]; without it the largest that `threshold_loss` allows, fitted to every measured stream (images decide
+    /// about those of the other half only), and 0.3 on curves.
+    pub entropy_threshold_nats: Option<f64>,
+    /// Share of answers that a fitted H_th may cost against sending everything.
+    pub threshold_loss: f64,
     /// Slots between the decision and its effect on the device.
     pub feedback_slots: u32,
 }
@@ -523,7 +526,8 @@ impl Default for Packet {
             v: 5.0,
             bits_per_element: 32,
             stop: StopKind::Entropy,
-            entropy_threshold_nats: 0.3,
+            entropy_threshold_nats: None,
+            threshold_loss: 0.01,
             feedback_slots: 0,
         }
     }
