@@ -194,12 +194,19 @@ fn draw_energy(scene: &mut Scene, axis: &Axis, row: &PolicyRow, y: f64) {
             Some("4 3"),
         ));
     }
-    let end = (axis.at(from) + 5.0, y + 4.0);
+    let figure = short(from);
+    // A figure that the allowance's line would cross goes behind the line.
+    let gap = 5.0;
+    let start = axis.at(from) + gap;
+    let allowance = axis.at(row.budget_j * 1000.0);
+    let width = 7.0 * figure.len() as f64;
+    let crossed = row.budget_j > 0.0 && (start - gap..start + width).contains(&allowance);
+    let start = if crossed { allowance + gap } else { start };
     label(
         scene,
-        end,
+        (start, y + 4.0),
         TextAnchor::Start,
-        &short(from),
+        &figure,
         11,
         colour::INK,
         false,
