@@ -240,6 +240,62 @@ fn tensors_too_large_to_hold() {
     assert!(matches!(error_of(&net), GraphError::Shape(text) if text.contains("wide")));
 }
 
+fn sizes(net: &mut NetBuilder, name: &str, values: &[i64]) {
+    let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    net.raw_weight(name, &[values.len()], DataType::INT64, raw);
+}
+
+#[test]
+fn constants_too_large_to_fold() {
+    // A factor on the main path, the mean of a constant that is computed in two steps.
+    let with = |side: i64| {
+        let mut net = NetBuilder::square(3, 8);
+        sizes(&mut net, "rows", &[side]);
+        sizes(&mut net, "columns", &[side]);
+        net.node(
+            "Concat",
+            "sizes",
+            &["rows", "columns"],
+            vec![int("axis", 0)],
+        );
+        net.node("ConstantOfShape", "zeros", &["sizes"], vec![]);
+        net.node("ReduceMean", "mean", &["zeros"], vec![int("keepdims", 1)]);
+        net.add("shifted", "input", "mean");
+        net.classifier("shifted", 3, 4);
+        net
+    };
+    let error = error_of(&with(60_000));
+    assert!(
+        matches!(&error, GraphError::Shape(text)
+            if text.contains("`zeros`") && text.contains("3600000000") && text.contains("268435456")),
+        "{error}"
+    );
+    Graph::from_bytes(&with(60).bytes(), &LoadOptions::default()).unwrap();
+}
+
+#[test]
+fn side_paths_too_large_to_hold() {
+    // The side path joins the main one again, so its tensors are no cuts; with the pads in one step, and in two.
+    for steps in [&[[60_000, 60_000]][..], &[[60_000, 0], [0, 60_000]]] {
+        let mut net = NetBuilder::square(3, 8);
+        let mut wide = "input".to_string();
+        for (i, [bottom, right]) in steps.iter().enumerate() {
+            let pads = format!("pads{i}");
+            sizes(&mut net, &pads, &[0, 0, 0, 0, 0, 0, *bottom, *right]);
+            wide = net.node("Pad", &format!("wide{i}"), &[&wide, &pads], vec![]);
+        }
+        net.node("GlobalAveragePool", "side", &[&wide], vec![]);
+        net.add("shifted", "input", "side");
+        net.classifier("shifted", 3, 4);
+        let error = error_of(&net);
+        assert!(
+            matches!(&error, GraphError::Shape(text)
+                if text.contains(&format!("`{wide}`")) && text.contains("268435456")),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn initialisers_listed_as_inputs_are_no_inputs() {
     let mut net = residual_net(8);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rten_onnx::onnx::{DataLocation, DataType, Dimension, ModelProto, TensorProto};
 use sha2::{Digest, Sha256};
 
+use super::bounds::refuse_oversized;
 use super::error::GraphError;
 use super::structure::Structure;
 use super::wire::{WireError, normalise};
@@ -103,6 +104,7 @@ impl OnnxModel {
         rename_nodes(&mut proto);
         let graph = proto.graph.as_ref().expect("checked by check_tensors");
         let structure = Structure::new(graph, &input, &output)?;
+        refuse_oversized(graph, &structure)?;
         let bytes = proto
             .write_buf()
             .map_err(|e| GraphError::Engine(e.to_string()))?;

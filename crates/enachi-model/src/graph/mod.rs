@@ -1,5 +1,6 @@
 //! The network as a graph: files, legal cuts, shapes and costs.
 
+mod bounds;
 mod crossing;
 mod error;
 #[cfg(feature = "ort")]

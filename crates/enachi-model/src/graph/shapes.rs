@@ -68,8 +68,28 @@ pub(super) fn shapes_of(
     model: &OnnxModel,
     names: &[&str],
 ) -> Result<HashMap<String, TensorInfo>, GraphError> {
-    let inferred = inferred(&load_model(model, true)?, names);
-    for (name, info) in &inferred {
+    let engine = load_model(model, true)?;
+    let all: Vec<&str> = model
+        .structure
+        .nodes
+        .iter()
+        .flat_map(|node| &node.outputs)
+        .map(String::as_str)
+        .filter(|name| !name.is_empty())
+        .collect();
+    // Tensors that do not cross a cut are held in memory all the same.
+    refuse_oversized(&inferred(&engine, &all))?;
+    let inferred = inferred(&engine, names);
+    refuse_oversized(&inferred)?;
+    if inferred.len() == names.len() {
+        Ok(inferred)
+    } else {
+        probed(model, names)
+    }
+}
+
+fn refuse_oversized(tensors: &HashMap<String, TensorInfo>) -> Result<(), GraphError> {
+    for (name, info) in tensors {
         let elements = info.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
         if elements.is_none_or(|n| n > MAX_TENSOR_ELEMENTS) {
             return Err(GraphError::Shape(format!(
@@ -78,11 +98,7 @@ pub(super) fn shapes_of(
             )));
         }
     }
-    if inferred.len() == names.len() {
-        Ok(inferred)
-    } else {
-        probed(model, names)
-    }
+    Ok(())
 }
 
 fn inferred(engine: &Model, names: &[&str]) -> HashMap<String, TensorInfo> {
