@@ -216,10 +216,10 @@ fn result(node: &NodeDef, inputs: &[Option<&Known>], factor: u128) -> Known {
             }
         }
         "MatMul" | "Gemm" | "Conv" | "ConvTranspose" | "Gather" | "Einsum" => {
-            product_of(&inputs, factor)
+            product_of(inputs, factor)
         }
         // Element by element, the shapes stretched to each other.
-        _ => match broadcast(&inputs) {
+        _ => match broadcast(inputs) {
             Some(shape) => Known {
                 elements: shape
                     .iter()
@@ -227,12 +227,12 @@ fn result(node: &NodeDef, inputs: &[Option<&Known>], factor: u128) -> Known {
                 shape: (factor == 1).then_some(shape),
                 values: arithmetic(&node.op, inputs),
             },
-            None => product_of(&inputs, factor),
+            None => product_of(inputs, factor),
         },
     }
 }
 
-fn product_of(inputs: &&[Option<&Known>], factor: u128) -> Known {
+fn product_of(inputs: &[Option<&Known>], factor: u128) -> Known {
     Known {
         elements: inputs
             .iter()
@@ -242,7 +242,7 @@ fn product_of(inputs: &&[Option<&Known>], factor: u128) -> Known {
     }
 }
 
-fn broadcast(inputs: &&[Option<&Known>]) -> Option<Vec<usize>> {
+fn broadcast(inputs: &[Option<&Known>]) -> Option<Vec<usize>> {
     let mut shape: Vec<usize> = Vec::new();
     for input in inputs.iter().flatten() {
         let other = input.shape.as_ref()?;
