@@ -1,7 +1,7 @@
 //! `enachi simulate`.
 
 use anyhow::Context;
-use comfy_table::{Cell, CellAlignment, Table};
+use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 use enachi_core::profile::Profile;
 use enachi_report::policies::{PolicyFigure, PolicyRow};
 use enachi_sim::deployment::{Deployment, curve_profile};
@@ -249,7 +249,7 @@ fn report(
         scenario.seeds,
         plural(scenario.seeds as usize),
     );
-    text += &policy_table(summary).to_string();
+    text += &policy_table(summary).trim_fmt();
     text += &format!(
         "\n\naccuracy: share of right answers, 95 % interval over images and seeds; against {}: paired difference in points\n\
          energy: mean per device and frame; settled: without the first {} frames, while the energy queue fills\n\
@@ -270,25 +270,27 @@ fn report(
 fn policy_table(summary: &Summary) -> Table {
     let first = summary.policies.first().map_or("", |p| p.policy.as_str());
     let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_BORDERS_ONLY);
+    let rule = LineStyle::none().fill('─').junction('─');
+    table.load_style(TableStyle::new().header_separator(rule));
     table.set_header([
         "policy".into(),
-        "accuracy %".into(),
-        format!("against {first}"),
-        "energy mJ".into(),
-        "settled mJ".into(),
-        "allowance mJ".into(),
-        "radio mJ".into(),
+        "accuracy\n%".into(),
+        format!("against\n{first}"),
+        "energy\nmJ".into(),
+        "settled\nmJ".into(),
+        "allowed\nmJ".into(),
+        "radio\nmJ".into(),
         "kbit".into(),
-        "cut %".into(),
-        "stop %".into(),
+        "cut\n%".into(),
+        "stop\n%".into(),
         "where it splits".into(),
     ]);
     for (index, policy) in summary.policies.iter().enumerate() {
         table.add_row(row(policy, index == 0));
     }
-    for column in 1..10 {
-        if let Some(column) = table.column_mut(column) {
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if (1..10).contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
