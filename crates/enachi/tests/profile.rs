@@ -121,6 +121,7 @@ fn a_profile_holds_every_cut_and_does_not_depend_on_threads() {
         ("raw8-energy", 5),
         ("raw32-energy", 5),
         ("raw8-random", 5),
+        ("raw32-random", 5),
     ];
     assert_eq!(streams(1), inner);
     assert_eq!(one.cuts[0].streams[0].ladder, LadderKind::Alternatives);

@@ -126,6 +126,7 @@ pub fn plan(job: &Job, calibration: &Calibration) -> Result<Vec<StreamPlan>, Pro
             (format!("raw8-{by}"), 8, Some(order.clone())),
             (format!("raw32-{by}"), 32, Some(order)),
             ("raw8-random".to_string(), 8, None),
+            ("raw32-random".to_string(), 32, None),
         ] {
             let ranges = statistics.low.iter().zip(&statistics.high);
             let raw = RawMaps {
