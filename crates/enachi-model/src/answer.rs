@@ -9,17 +9,43 @@ pub struct Answer {
     pub entropy_nats: f32,
 }
 
+/// The sum of scores that are probabilities: non-negative and of sum one. Anything else is logits.
+fn sum_of_probabilities(scores: &[f32]) -> Option<f64> {
+    let sum: f64 = scores.iter().map(|&s| f64::from(s)).sum();
+    (scores.iter().all(|&s| s >= 0.0) && (sum - 1.0).abs() < 1e-3).then_some(sum)
+}
+
 /// Logarithms of the class probabilities behind one row of scores. Scores that are non-negative and sum to one are
 /// probabilities; anything else is logits.
 pub fn log_probabilities(scores: &[f32]) -> Vec<f64> {
-    let sum: f64 = scores.iter().map(|&s| f64::from(s)).sum();
-    if scores.iter().all(|&s| s >= 0.0) && (sum - 1.0).abs() < 1e-3 {
+    if let Some(sum) = sum_of_probabilities(scores) {
         return scores.iter().map(|&s| (f64::from(s) / sum).ln()).collect();
     }
     let peak = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let shifted = scores.iter().map(|&s| f64::from(s - peak));
     let total = shifted.clone().map(f64::exp).sum::<f64>().ln();
     shifted.map(|s| s - total).collect()
+}
+
+/// The derivative of the log-probability of `class` with respect to each score: δ − p for logits, δ/p − 1/Σp for
+/// probabilities. Pulled back through a softmax the two give the same gradient.
+///
+/// # Panics
+/// If `class` is not below the number of scores.
+pub fn log_probability_gradient(scores: &[f32], class: usize) -> Vec<f32> {
+    let mut gradient: Vec<f32> = match sum_of_probabilities(scores) {
+        Some(sum) => vec![-1.0 / sum as f32; scores.len()],
+        None => log_probabilities(scores)
+            .iter()
+            .map(|l| -l.exp() as f32)
+            .collect(),
+    };
+    gradient[class] += match sum_of_probabilities(scores) {
+        // A class that has underflowed to zero gets a steep but finite slope.
+        Some(_) => 1.0 / scores[class].max(1e-30),
+        None => 1.0,
+    };
+    gradient
 }
 
 /// KL(p ‖ q) \[nat\] of two rows of log-probabilities.
@@ -54,6 +80,25 @@ pub fn read_answer(scores: &[f32]) -> Option<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_gradient_of_the_log_probability_is_its_slope() {
+        for scores in [vec![1.0f32, 3.0, -2.0, 0.5], vec![0.1, 0.2, 0.3, 0.4]] {
+            for class in 0..4 {
+                let gradient = log_probability_gradient(&scores, class);
+                for i in 0..4 {
+                    let moved = |by: f32| {
+                        let mut scores = scores.clone();
+                        scores[i] += by;
+                        log_probabilities(&scores)[class]
+                    };
+                    // Small enough that probabilities still pass for probabilities.
+                    let slope = (moved(4e-4) - moved(-4e-4)) / 8e-4;
+                    assert!((slope - f64::from(gradient[i])).abs() < 2e-3, "{i} {class}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn logits_and_probabilities_agree() {

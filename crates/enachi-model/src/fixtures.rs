@@ -35,6 +35,26 @@ pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     }
 }
 
+/// A float attribute.
+pub fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.into()),
+        f: Some(value),
+        r#type: Some(AttributeType::FLOAT),
+        ..AttributeProto::default()
+    }
+}
+
+/// A text attribute.
+pub fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.into()),
+        s: Some(value.into()),
+        r#type: Some(AttributeType::STRING),
+        ..AttributeProto::default()
+    }
+}
+
 /// A float tensor as an input or output of a graph; `None` is a size left open.
 pub fn value_info(name: &str, sizes: &[Option<usize>]) -> ValueInfoProto {
     let dim = sizes
@@ -106,6 +126,12 @@ impl NetBuilder {
             .map(|_| self.random() * scale)
             .collect();
         self.weight(name, dims, &values);
+    }
+
+    /// Add a list of integers.
+    pub fn integers(&mut self, name: &str, values: &[i64]) {
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.raw_weight(name, &[values.len()], DataType::INT64, raw);
     }
 
     /// Add any operator with one output.

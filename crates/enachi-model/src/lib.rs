@@ -4,6 +4,7 @@ pub mod codec;
 pub mod engine;
 #[cfg(feature = "fixtures")]
 pub mod fixtures;
+pub mod gradient;
 pub mod graph;
 pub mod images;
 pub mod parallel;

@@ -3,10 +3,12 @@
 //! An [`Engine`] computes any value of a graph from any other. The head up to a tensor `t` is
 //! `run(input, x, t)`, the tail is `run(t, feature, output)`; one loaded model serves every cut and every thread.
 
+mod one_thread;
 #[cfg(feature = "ort")]
 mod ort;
 mod rten;
 
+pub(crate) use self::one_thread::OneThread;
 #[cfg(feature = "ort")]
 pub use self::ort::OrtEngine;
 pub use self::rten::RtenEngine;

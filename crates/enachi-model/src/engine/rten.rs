@@ -2,14 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use rten::{
-    Model, ModelOptions, RunError, RunErrorKind, RunOptions, ThreadPool, Value, ValueOrView,
-    ValueView,
+    Model, ModelOptions, RunError, RunErrorKind, RunOptions, Value, ValueOrView, ValueView,
 };
 use rten_tensor::Layout;
 
+use super::one_thread::OneThread;
 use super::{Engine, EngineError, run_batch};
 use crate::graph::{GraphError, LoadOptions, OnnxModel, Structure, node_index};
 use crate::tensor::Tensor;
@@ -21,8 +21,7 @@ pub struct RtenEngine {
     /// Fusions remove values (the output of a convolution that takes in its batch normalisation). Requests that need
     /// one of those run here; loaded at the first such request.
     plain: OnceLock<Result<Model, String>>,
-    /// Idle thread pools of one thread: a run takes one and gives it back, so concurrent runs never share.
-    idle: Mutex<Vec<Arc<ThreadPool>>>,
+    threads: OneThread,
 }
 
 impl RtenEngine {
@@ -42,7 +41,7 @@ impl RtenEngine {
             optimised: load_model(&source, true)?,
             source,
             plain: OnceLock::new(),
-            idle: Mutex::new(Vec::new()),
+            threads: OneThread::default(),
         })
     }
 
@@ -117,7 +116,7 @@ impl RtenEngine {
             })
         })?;
         let inputs = vec![(from_id, ValueOrView::from(view))];
-        let outcome = self.on_one_thread(|pool| {
+        let outcome = self.threads.run(|pool| {
             let options = RunOptions::default().with_thread_pool(Some(pool));
             model.run(inputs, &[to_id], Some(options))
         });
@@ -141,46 +140,6 @@ impl RtenEngine {
             }),
             _ => Err(Failure::Other(EngineError::NotFloat(to.into()))),
         }
-    }
-
-    /// Call `work` with a pool of one thread that nobody else uses meanwhile. A panic inside the engine comes back
-    /// as its message.
-    fn on_one_thread<R: Send>(
-        &self,
-        work: impl FnOnce(Arc<ThreadPool>) -> R + Send,
-    ) -> Result<R, String> {
-        let pool = self.lock_idle().pop();
-        let pool = pool.unwrap_or_else(|| Arc::new(ThreadPool::with_num_threads(1)));
-        let guarded = {
-            let pool = Arc::clone(&pool);
-            move || catch_unwind(AssertUnwindSafe(|| work(pool)))
-        };
-        // A rayon worker that waits for another pool takes up further jobs of its own pool meanwhile: every image of
-        // a `par_iter` would be started at once. A plain thread just waits.
-        let outcome = if rayon::current_thread_index().is_some() {
-            std::thread::scope(|scope| scope.spawn(guarded).join())
-                .unwrap_or_else(|panic| Err(panic))
-        } else {
-            guarded()
-        };
-        if outcome.is_ok() {
-            self.lock_idle().push(pool);
-        }
-        outcome.map_err(|panic| {
-            let text = panic
-                .downcast_ref::<&str>()
-                .map(|s| (*s).to_string())
-                .or_else(|| panic.downcast_ref::<String>().cloned());
-            format!(
-                "the engine panicked: {}",
-                text.unwrap_or_else(|| "no message".into())
-            )
-        })
-    }
-
-    fn lock_idle(&self) -> std::sync::MutexGuard<'_, Vec<Arc<ThreadPool>>> {
-        // The list is whole at every moment, so a panic elsewhere does not spoil it.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

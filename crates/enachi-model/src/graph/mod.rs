@@ -23,6 +23,7 @@ pub(crate) use extract::sub_model;
 pub(crate) use file::node_index;
 pub use file::{LoadOptions, MAX_INPUT_ELEMENTS, MAX_MODEL_BYTES, OnnxModel};
 pub use shapes::{ElementType, MAX_TENSOR_ELEMENTS};
+pub(crate) use shapes::{TensorInfo, shapes_of};
 pub(crate) use structure::Structure;
 
 /// A place where the network can be split: one tensor crosses, nothing else does.

@@ -57,14 +57,14 @@ impl ElementType {
 
 /// Shape at batch 1 and element type of one tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TensorInfo {
+pub(crate) struct TensorInfo {
     pub shape: Vec<usize>,
     pub element: ElementType,
 }
 
 /// Look up `names`: from the engine's shape inference where that is complete, otherwise by running the network once
 /// on zeros.
-pub(super) fn shapes_of(
+pub(crate) fn shapes_of(
     model: &OnnxModel,
     names: &[&str],
 ) -> Result<HashMap<String, TensorInfo>, GraphError> {

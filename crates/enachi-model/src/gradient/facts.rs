@@ -1,0 +1,108 @@
+//! What is known about a network before it is differentiated.
+
+use std::collections::{HashMap, HashSet};
+
+use rten_onnx::onnx::{GraphProto, NodeProto, TensorProto};
+
+use super::attributes::{floats_of, integers_of};
+use crate::graph::{ElementType, GraphError, OnnxModel, TensorInfo, shapes_of};
+
+/// Shapes at batch 1, constants, and which tensors depend on the image.
+pub(super) struct Facts<'a> {
+    pub nodes: &'a [NodeProto],
+    /// Nodes between input and output, producers first.
+    pub order: Vec<usize>,
+    infos: HashMap<String, TensorInfo>,
+    constants: HashMap<&'a str, &'a TensorProto>,
+    /// Between input and output: depends on the one, is needed by the other.
+    active: HashSet<&'a str>,
+}
+
+impl<'a> Facts<'a> {
+    pub fn collect(model: &OnnxModel, graph: &'a GraphProto) -> Result<Self, GraphError> {
+        let nodes = graph.node.as_slice();
+        let mut constants: HashMap<&str, &TensorProto> = graph
+            .initializer
+            .iter()
+            .filter_map(|t| Some((t.name.as_deref()?, t)))
+            .collect();
+        for node in nodes {
+            if node.op_type.as_deref() == Some("Constant")
+                && let Some(value) = node.attribute.iter().find_map(|a| a.t.as_ref())
+                && let Some(name) = node.output.first()
+            {
+                constants.insert(name, value);
+            }
+        }
+        let order = &model.structure.order;
+        let input = graph
+            .input
+            .iter()
+            .find_map(|i| i.name.as_deref().filter(|n| *n == model.input));
+        let mut depends: HashSet<&str> = input.into_iter().collect();
+        for &index in order {
+            let node = &nodes[index];
+            if node.input.iter().any(|n| depends.contains(n.as_str())) {
+                depends.extend(node.output.iter().map(String::as_str));
+            }
+        }
+        let mut needed: HashSet<&str> = HashSet::from([model.output.as_str()]);
+        for &index in order.iter().rev() {
+            let node = &nodes[index];
+            if node.output.iter().any(|n| needed.contains(n.as_str())) {
+                needed.extend(node.input.iter().map(String::as_str));
+            }
+        }
+        let active: HashSet<&str> = depends
+            .into_iter()
+            .filter(|name| !name.is_empty() && needed.contains(name))
+            .collect();
+        let order: Vec<usize> = order
+            .iter()
+            .copied()
+            .filter(|&i| nodes[i].output.iter().any(|n| active.contains(n.as_str())))
+            .collect();
+        let mut names: Vec<&str> = active.iter().copied().collect();
+        let mut seen = active.clone();
+        for name in order.iter().flat_map(|&i| &nodes[i].input) {
+            if !name.is_empty() && !constants.contains_key(name.as_str()) && seen.insert(name) {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        let infos = shapes_of(model, &names)?;
+        Ok(Self {
+            nodes,
+            order,
+            infos,
+            constants,
+            active,
+        })
+    }
+
+    /// Whether a gradient can flow into the tensor.
+    pub fn is_active(&self, name: &str) -> bool {
+        self.active.contains(name)
+    }
+
+    pub fn is_float(&self, name: &str) -> bool {
+        self.infos
+            .get(name)
+            .is_some_and(|info| info.element == ElementType::F32)
+    }
+
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        match self.constants.get(name) {
+            Some(tensor) => Some(tensor.dims.iter().map(|&d| d as usize).collect()),
+            None => Some(self.infos.get(name)?.shape.clone()),
+        }
+    }
+
+    pub fn floats(&self, name: &str) -> Option<Vec<f32>> {
+        floats_of(self.constants.get(name)?)
+    }
+
+    pub fn integers(&self, name: &str) -> Option<Vec<i64>> {
+        integers_of(self.constants.get(name)?)
+    }
+}

@@ -1,0 +1,481 @@
+//! Gradients against central differences of the engine's own scores.
+
+#![allow(clippy::unwrap_used)]
+
+use enachi_model::answer::{log_probabilities, log_probability_gradient};
+use enachi_model::engine::{Engine, RtenEngine};
+use enachi_model::fixtures::{NetBuilder, float, int, ints, pattern, residual_net, text};
+use enachi_model::gradient::{GradientEngine, GradientError};
+use enachi_model::graph::{Graph, LoadOptions, OnnxModel};
+use enachi_model::tensor::Tensor;
+
+struct Net {
+    graph: Graph,
+    engine: RtenEngine,
+    gradients: GradientEngine,
+}
+
+impl Net {
+    /// With gradients at every cut that holds floats.
+    fn new(builder: &NetBuilder) -> Self {
+        let model = OnnxModel::from_bytes(&builder.bytes(), &LoadOptions::default()).unwrap();
+        let graph = Graph::new(&model).unwrap();
+        let floats = graph.cuts().iter().filter(|c| c.splittable);
+        let cuts: Vec<&str> = floats.map(|c| c.name.as_str()).collect();
+        let gradients = GradientEngine::new(&model, &graph, &cuts).unwrap();
+        Self {
+            gradients,
+            engine: RtenEngine::new(model).unwrap(),
+            graph,
+        }
+    }
+
+    fn value_at(&self, cut: &str, x: &Tensor) -> Tensor {
+        self.engine.run(self.graph.input_name(), x, cut).unwrap()
+    }
+
+    fn scores(&self, from: &str, value: &Tensor) -> Vec<f32> {
+        let output = self.graph.output_name();
+        self.engine.run(from, value, output).unwrap().data
+    }
+}
+
+/// A fixed weight for each score.
+fn weights(classes: usize) -> Vec<f32> {
+    (0..classes).map(|k| 1.0 - 0.37 * k as f32).collect()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let products = a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b));
+    products.sum()
+}
+
+/// Largest difference between the slope along a direction by the gradient and by central differences, relative to
+/// the length of the gradient, over all cuts: along ±1 patterns and along the gradient itself.
+fn worst(net: &Net, x: &Tensor, step: f32) -> f64 {
+    let mut worst: f64 = 0.0;
+    for cut in net.graph.cuts() {
+        let value = net.value_at(&cut.name, x);
+        let weights = weights(net.graph.classes());
+        let found = net
+            .gradients
+            .gradients(&cut.name, &value, &|_| weights.clone(), &[&cut.name])
+            .unwrap_or_else(|e| panic!("{}: {e}", cut.name));
+        let gradient = &found[0];
+        assert_eq!(gradient.shape, value.shape);
+        let length = dot(&gradient.data, &gradient.data).sqrt();
+        assert!(length > 0.0, "no gradient at {}", cut.name);
+        let along: Vec<f32> = gradient.data.iter().map(|g| g / length as f32).collect();
+        let count = value.data.len();
+        let unit = 1.0 / (count as f32).sqrt();
+        let signs = |salt: usize| {
+            let sign = move |i: usize| {
+                if (i * 7919 + salt * 131) % 1013 < 506 {
+                    unit
+                } else {
+                    -unit
+                }
+            };
+            (0..count).map(sign).collect::<Vec<f32>>()
+        };
+        for direction in [along, signs(1), signs(2)] {
+            let moved = |by: f32| {
+                let mut value = value.clone();
+                value
+                    .data
+                    .iter_mut()
+                    .zip(&direction)
+                    .for_each(|(v, d)| *v += by * d);
+                dot(&net.scores(&cut.name, &value), &weights)
+            };
+            let measured = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
+            let error = (measured - dot(&gradient.data, &direction)).abs() / length;
+            worst = worst.max(error);
+        }
+    }
+    worst
+}
+
+#[track_caller]
+fn agrees(builder: &NetBuilder, shape: &[usize]) {
+    let error = worst(&Net::new(builder), &pattern(shape), 2e-3);
+    assert!(error < 5e-3, "relative error {error}");
+}
+
+#[test]
+fn a_residual_network_with_depthwise_strides() {
+    agrees(&residual_net(9), &[1, 3, 9, 9]);
+}
+
+/// Kernel, stride, padding, dilation and groups in combinations that leave odd rows over.
+#[test]
+fn convolutions_of_every_geometry() {
+    for (k, stride, pads, dilation, group) in [
+        (1, 2, [0, 0, 0, 0], 1, 1),
+        (3, 2, [1, 1, 1, 1], 1, 2),
+        (3, 2, [0, 1, 2, 1], 1, 6),
+        (5, 3, [2, 2, 2, 2], 1, 1),
+        (3, 1, [2, 0, 1, 2], 2, 3),
+        (2, 1, [2, 2, 2, 2], 1, 1),
+        (3, 2, [2, 2, 2, 2], 2, 6),
+    ] {
+        for side in [8, 9] {
+            let mut net = NetBuilder::square(6, side);
+            net.random_weight("w", &[12, 6 / group, k, k], 0.5);
+            let attributes = vec![
+                ints("kernel_shape", &[k as i64; 2]),
+                ints("strides", &[stride; 2]),
+                ints("pads", &pads),
+                ints("dilations", &[dilation; 2]),
+                int("group", group as i64),
+            ];
+            net.node("Conv", "c", &["input", "w"], attributes);
+            net.classifier("c", 12, 4);
+            agrees(&net, &[1, 6, side, side]);
+        }
+    }
+}
+
+#[test]
+fn automatic_padding() {
+    for how in ["SAME_UPPER", "VALID"] {
+        let mut net = NetBuilder::square(3, 8);
+        net.random_weight("w", &[4, 3, 3, 3], 0.5);
+        let attributes = vec![
+            ints("kernel_shape", &[3, 3]),
+            ints("strides", &[2, 2]),
+            text("auto_pad", how),
+        ];
+        net.node("Conv", "c", &["input", "w"], attributes);
+        net.classifier("c", 4, 4);
+        agrees(&net, &[1, 3, 8, 8]);
+    }
+}
+
+#[test]
+fn pools_of_every_geometry() {
+    for (op, k, stride, pad, ceil, with_padding) in [
+        ("MaxPool", 2, 2, 0, 0, 0),
+        ("MaxPool", 3, 2, 1, 0, 0),
+        ("MaxPool", 3, 2, 0, 1, 0),
+        ("MaxPool", 3, 1, 1, 0, 0),
+        ("MaxPool", 2, 3, 0, 0, 0),
+        ("AveragePool", 2, 2, 0, 0, 0),
+        ("AveragePool", 3, 2, 1, 0, 0),
+        ("AveragePool", 3, 2, 1, 0, 1),
+        ("AveragePool", 3, 2, 1, 1, 1),
+        ("AveragePool", 2, 3, 0, 1, 0),
+    ] {
+        for side in [8, 9] {
+            let mut net = NetBuilder::square(3, side);
+            net.conv("c", "input", (3, 5), 3, 1, 1);
+            let mut attributes = vec![
+                ints("kernel_shape", &[k; 2]),
+                ints("strides", &[stride; 2]),
+                ints("pads", &[pad; 4]),
+                int("ceil_mode", ceil),
+            ];
+            if op == "AveragePool" {
+                attributes.push(int("count_include_pad", with_padding));
+            }
+            net.node(op, "p", &["c"], attributes);
+            net.conv("d", "p", (5, 5), 3, 1, 1);
+            net.classifier("d", 5, 4);
+            agrees(&net, &[1, 3, side, side]);
+        }
+    }
+}
+
+/// Activations, each behind a convolution and before a linear classifier.
+#[test]
+fn activations() {
+    let activations: [(&str, Vec<_>); 8] = [
+        ("Relu", vec![]),
+        ("LeakyRelu", vec![float("alpha", 0.2)]),
+        ("Sigmoid", vec![]),
+        ("HardSigmoid", vec![float("alpha", 0.4)]),
+        ("HardSwish", vec![]),
+        ("Tanh", vec![]),
+        ("Erf", vec![]),
+        ("Exp", vec![]),
+    ];
+    for (op, attributes) in activations {
+        let mut net = NetBuilder::square(3, 6);
+        net.conv("c", "input", (3, 5), 3, 1, 1);
+        net.node(op, "a", &["c"], attributes);
+        net.classifier("a", 5, 4);
+        agrees(&net, &[1, 3, 6, 6]);
+    }
+}
+
+#[test]
+fn clips_with_bounds_as_attributes_and_as_inputs() {
+    let mut net = NetBuilder::square(3, 6);
+    net.conv("c", "input", (3, 5), 3, 1, 1);
+    let bounds = vec![float("min", -0.3), float("max", 0.6)];
+    net.node("Clip", "a", &["c"], bounds);
+    net.conv("d", "a", (5, 5), 3, 1, 1);
+    net.weight("low", &[], &[0.0]);
+    net.weight("high", &[], &[0.5]);
+    net.node("Clip", "b", &["d", "low", "high"], vec![]);
+    net.conv("e", "b", (5, 5), 3, 1, 1);
+    net.node("Clip", "f", &["e", "low"], vec![]);
+    net.classifier("f", 5, 4);
+    agrees(&net, &[1, 3, 6, 6]);
+}
+
+/// A gate as in squeeze-and-excitation, x·sigmoid(x), broadcasts in both directions, a concatenation, normalisation.
+#[test]
+fn branches_that_meet() {
+    let mut net = NetBuilder::square(3, 7);
+    net.conv("stem", "input", (3, 6), 3, 1, 1);
+    net.batch_norm("bn", "stem", 6);
+    net.node("Sigmoid", "sig", &["bn"], vec![]);
+    net.node("Mul", "silu", &["bn", "sig"], vec![]);
+    let axes = vec![ints("axes", &[2, 3]), int("keepdims", 1)];
+    net.node("ReduceMean", "squeeze", &["silu"], axes);
+    net.conv("excite", "squeeze", (6, 6), 1, 1, 1);
+    net.node("Sigmoid", "gate", &["excite"], vec![]);
+    net.node("Mul", "gated", &["gate", "silu"], vec![]);
+    net.conv("left", "gated", (6, 4), 3, 2, 2);
+    net.conv("right", "gated", (6, 5), 1, 2, 1);
+    net.node("Concat", "joined", &["left", "right"], vec![int("axis", 1)]);
+    net.node("Sub", "centred", &["joined", "one"], vec![]);
+    net.weight("one", &[9, 1, 1], &[0.3; 9]);
+    net.node("Div", "quotient", &["centred", "positive"], vec![]);
+    net.weight("one.b", &[1], &[2.0]);
+    // Depends on the image too: 2 + |·|² of the squeezed maps.
+    net.node("Mul", "square", &["squeeze", "squeeze"], vec![]);
+    let axes = vec![ints("axes", &[1]), int("keepdims", 1)];
+    net.node("ReduceSum", "power", &["square"], axes);
+    net.node("Add", "positive", &["one.b", "power"], vec![]);
+    net.classifier("quotient", 9, 4);
+    agrees(&net, &[1, 3, 7, 7]);
+}
+
+/// Operators that only move elements, among them a padding and a split in two.
+#[test]
+fn layouts() {
+    let mut net = NetBuilder::square(3, 6);
+    net.conv("c", "input", (3, 6), 3, 1, 1);
+    net.integers("pads", &[0, 0, 0, 1, 0, 0, 1, 2]);
+    net.node("Pad", "padded", &["c", "pads"], vec![]);
+    let order = vec![ints("perm", &[0, 2, 3, 1])];
+    net.node("Transpose", "last", &["padded"], order);
+    let back = vec![ints("perm", &[0, 3, 1, 2])];
+    net.node("Transpose", "first", &["last"], back);
+    for (name, from, to) in [("low", 0, 2), ("high", -4, 6)] {
+        let list = ["starts", "ends", "axes"].map(|part| format!("{name}.{part}"));
+        for (part, value) in list.iter().zip([from, to, 1]) {
+            net.integers(part, &[value]);
+        }
+        let inputs = ["first", &list[0], &list[1], &list[2]];
+        net.node("Slice", name, &inputs, vec![]);
+    }
+    net.conv("a", "low", (2, 3), 3, 1, 1);
+    net.conv("b", "high", (4, 3), 3, 1, 1);
+    net.add("sum", "a", "b");
+    net.integers("shape", &[0, 3, -1]);
+    net.node("Reshape", "rows", &["sum", "shape"], vec![]);
+    net.integers("shape4", &[0, 3, 7, 9]);
+    net.node("Reshape", "unflat", &["rows", "shape4"], vec![]);
+    net.node("Identity", "same", &["unflat"], vec![]);
+    net.classifier("same", 3, 4);
+    agrees(&net, &[1, 3, 6, 6]);
+}
+
+#[test]
+fn matrix_products() {
+    let mut net = NetBuilder::square(3, 4);
+    net.conv("c", "input", (3, 4), 3, 1, 1);
+    net.integers("shape", &[0, 4, 16]);
+    net.node("Reshape", "rows", &["c", "shape"], vec![]);
+    net.random_weight("m", &[16, 5], 0.5);
+    net.node("MatMul", "narrow", &["rows", "m"], vec![]);
+    let order = vec![ints("perm", &[0, 2, 1])];
+    net.node("Transpose", "turned", &["narrow"], order);
+    net.node("MatMul", "gram", &["narrow", "turned"], vec![]);
+    net.random_weight("n", &[3, 4], 0.5);
+    net.node("MatMul", "mixed", &["n", "gram"], vec![]);
+    net.node("Flatten", "long", &["mixed"], vec![int("axis", 1)]);
+    net.random_weight("w", &[12, 4], 0.5);
+    let scaled = vec![float("alpha", 0.7), float("beta", 2.0)];
+    net.random_weight("v", &[4], 0.5);
+    net.node("Gemm", "logits", &["long", "w", "v"], scaled);
+    net.graph.output = vec![enachi_model::fixtures::value_info(
+        "logits",
+        &[None, Some(4)],
+    )];
+    agrees(&net, &[1, 3, 4, 4]);
+}
+
+#[test]
+fn a_softmax_at_the_end_is_part_of_the_network() {
+    for op in ["Softmax", "LogSoftmax"] {
+        let mut net = residual_net(8);
+        net.node(op, "probabilities", &["logits"], vec![int("axis", 1)]);
+        net.graph.output[0].name = Some("probabilities".into());
+        agrees(&net, &[1, 3, 8, 8]);
+    }
+}
+
+/// The likelihood has the same gradient whether the network ends in logits or in probabilities.
+#[test]
+fn the_likelihood_does_not_care_for_the_head() {
+    let plain = Net::new(&residual_net(8));
+    let mut builder = residual_net(8);
+    builder.node(
+        "Softmax",
+        "probabilities",
+        &["logits"],
+        vec![int("axis", 1)],
+    );
+    builder.graph.output[0].name = Some("probabilities".into());
+    let headed = Net::new(&builder);
+    let x = pattern(&[1, 3, 8, 8]);
+    for class in 0..5 {
+        let of = |net: &Net| {
+            let cotangent = |scores: &[f32]| log_probability_gradient(scores, class);
+            let wanted = ["block", "input"];
+            net.gradients
+                .gradients("input", &x, &cotangent, &wanted)
+                .unwrap()
+        };
+        let (a, b) = (of(&plain), of(&headed));
+        for (a, b) in a.iter().zip(&b) {
+            let length = dot(&a.data, &a.data).sqrt() as f32;
+            let differs = a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs());
+            assert!(differs.fold(0.0, f32::max) < 1e-4 * length);
+        }
+        // And it is the slope of the log-likelihood.
+        let along = &a[1].data;
+        let moved = |by: f32| {
+            let mut x = x.clone();
+            x.data.iter_mut().zip(along).for_each(|(v, d)| *v += by * d);
+            log_probabilities(&plain.scores("input", &x))[class]
+        };
+        let step = 1e-3 / dot(along, along).sqrt() as f32;
+        let measured = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
+        let expected = dot(along, along);
+        assert!(
+            (measured - expected).abs() < 0.02 * expected,
+            "{measured} {expected}"
+        );
+    }
+}
+
+/// One forward run serves many cotangents, and the gradients are linear in them; a later start gives the same.
+#[test]
+fn one_forward_run_serves_many_cotangents() {
+    let net = Net::new(&residual_net(8));
+    let x = pattern(&[1, 3, 8, 8]);
+    let wanted = ["pool", "block", "stem.relu"];
+    let pass = net.gradients.forward("input", &x, &wanted).unwrap();
+    assert_eq!(pass.scores().len(), 5);
+    let unit = |k: usize| {
+        (0..5)
+            .map(|i| if i == k { 1.0 } else { 0.0 })
+            .collect::<Vec<_>>()
+    };
+    let each: Vec<Vec<Tensor>> = (0..5)
+        .map(|k| net.gradients.backward(&pass, &unit(k)).unwrap())
+        .collect();
+    let weights = weights(5);
+    let together = net.gradients.backward(&pass, &weights).unwrap();
+    for (at, name) in wanted.iter().enumerate() {
+        for i in 0..together[at].data.len() {
+            let sum: f32 = (0..5).map(|k| weights[k] * each[k][at].data[i]).sum();
+            assert!((sum - together[at].data[i]).abs() < 1e-4, "{name}");
+        }
+        let value = net.value_at(name, &x);
+        let later = net
+            .gradients
+            .gradients(name, &value, &|_| weights.clone(), &[name])
+            .unwrap();
+        let differs = later[0].data.iter().zip(&together[at].data);
+        assert!(differs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-5);
+    }
+}
+
+#[test]
+fn threads_do_not_disturb_each_other() {
+    let net = Net::new(&residual_net(8));
+    let of = |salt: usize| {
+        let mut x = pattern(&[1, 3, 8, 8]);
+        x.data.rotate_left(salt);
+        let cotangent = |scores: &[f32]| log_probability_gradient(scores, salt % 5);
+        net.gradients
+            .gradients("input", &x, &cotangent, &["block"])
+            .unwrap()
+    };
+    let alone: Vec<_> = (0..8).map(of).collect();
+    std::thread::scope(|scope| {
+        let of = &of;
+        let together: Vec<_> = (0..8).map(|salt| scope.spawn(move || of(salt))).collect();
+        for (thread, alone) in together.into_iter().zip(&alone) {
+            assert_eq!(&thread.join().unwrap(), alone);
+        }
+    });
+}
+
+/// An operator without a rule stands in the way of the cuts before it only, and is named.
+#[test]
+fn an_unsupported_operator_is_named_per_cut() {
+    let mut net = NetBuilder::square(3, 6);
+    net.conv("c", "input", (3, 5), 3, 1, 1);
+    net.node("Floor", "steps", &["c"], vec![]);
+    net.conv("d", "steps", (5, 5), 3, 1, 1);
+    net.classifier("d", 5, 4);
+    let net = Net::new(&net);
+    for (name, outcome) in net.gradients.supported() {
+        match outcome {
+            Ok(()) => assert!(!["input", "c"].contains(&name)),
+            Err(error) => {
+                assert!(["input", "c"].contains(&name));
+                assert_eq!((error.op.as_str(), error.node.as_str()), ("Floor", "steps"));
+            }
+        }
+    }
+    let value = net.value_at("steps", &pattern(&[1, 3, 6, 6]));
+    let ones = |scores: &[f32]| vec![1.0; scores.len()];
+    let at = |wanted: &str| net.gradients.gradients("steps", &value, &ones, &[wanted]);
+    assert!(at("steps").is_ok());
+    assert!(matches!(at("c"), Err(GradientError::Unsupported(e)) if e.op == "Floor"));
+    let text = at("c").unwrap_err().to_string();
+    assert!(text.contains("Floor") && text.contains("steps"), "{text}");
+}
+
+/// A quantised network has no slope: that must not come out as a gradient of zero.
+#[test]
+fn quantised_activations_are_refused() {
+    let mut net = NetBuilder::square(3, 6);
+    net.conv("c", "input", (3, 5), 3, 1, 1);
+    let q = net.quantise("a", "c", 0.05);
+    net.classifier(&q, 5, 4);
+    let net = Net::new(&net);
+    let outcome = net.gradients.supported().find(|(name, _)| *name == "c");
+    assert_eq!(outcome.unwrap().1.unwrap_err().op, "DequantizeLinear");
+}
+
+#[test]
+fn misuse_is_an_error_with_a_name() {
+    let builder = residual_net(8);
+    let model = OnnxModel::from_bytes(&builder.bytes(), &LoadOptions::default()).unwrap();
+    let graph = Graph::new(&model).unwrap();
+    let unknown = GradientEngine::new(&model, &graph, &["block.a"])
+        .err()
+        .unwrap();
+    assert!(unknown.to_string().contains("block.a"));
+    let engine = GradientEngine::new(&model, &graph, &["stem.relu", "block"]).unwrap();
+    let (x, ones) = (pattern(&[1, 3, 8, 8]), |s: &[f32]| vec![1.0; s.len()]);
+    let text = |outcome: Result<Vec<Tensor>, GradientError>| outcome.unwrap_err().to_string();
+    assert!(text(engine.gradients("pool", &x, &ones, &["block"])).contains("pool"));
+    assert!(text(engine.gradients("input", &x, &ones, &["pool"])).contains("pool"));
+    let block = Tensor::zeros(&[1, 8, 8, 8]);
+    let before = engine.gradients("block", &block, &ones, &["stem.relu"]);
+    assert!(matches!(before, Err(GradientError::Before { .. })));
+    let wrong = engine.gradients("block", &x, &ones, &["block"]);
+    assert!(matches!(wrong, Err(GradientError::BadInput { .. })));
+    let two = |_: &[f32]| vec![1.0; 2];
+    assert!(text(engine.gradients("input", &x, &two, &["block"])).contains("2 derivatives"));
+}
