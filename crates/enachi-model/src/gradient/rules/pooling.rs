@@ -66,7 +66,7 @@ pub(super) fn max_pool(step: &mut Step) -> Rule {
             .collect();
         let element = tape.slice(&padded, &spatial, &starts, &ends, &steps);
         let hit = tape.node("Equal", &[&element, output], []);
-        let hit = tape.node("Cast", &[&hit], [set_int("to", 1)]);
+        let hit = tape.as_float(&hit);
         hits.push(tape.reshape(&hit, &[positions, 1, each]));
     }
     let inputs: Vec<&str> = hits.iter().map(String::as_str).collect();

@@ -1,7 +1,7 @@
 //! Sums, means and normalisation along axes.
 
 use super::{Rule, Step, axis_of};
-use crate::gradient::attributes::{int, ints, set_int};
+use crate::gradient::attributes::{int, ints};
 
 /// Repeat a gradient along the axes that were summed.
 fn repeat(step: &mut Step, axes: &[usize], mean: bool) -> Rule {
@@ -46,7 +46,7 @@ pub(super) fn global_max_pool(step: &mut Step) -> Rule {
     let (gradient, rank) = (step.gradient()?, step.input_shape(0)?.len());
     let (input, output) = (step.input(0), step.output());
     let hits = step.tape.node("Equal", &[input, output], []);
-    let hits = step.tape.node("Cast", &[&hits], [set_int("to", 1)]);
+    let hits = step.tape.as_float(&hits);
     let count = step.tape.sum_over(&hits, 2..rank as i64);
     let share = step.tape.node("Div", &[&gradient, &count], []);
     Ok(vec![(0, step.tape.mul(&hits, &share))])
