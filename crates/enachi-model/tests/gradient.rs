@@ -138,7 +138,7 @@ fn convolutions_of_every_geometry() {
 
 #[test]
 fn automatic_padding() {
-    for how in ["SAME_UPPER", "VALID"] {
+    for how in ["SAME_UPPER", "SAME_LOWER", "VALID"] {
         let mut net = NetBuilder::square(3, 8);
         net.random_weight("w", &[4, 3, 3, 3], 0.5);
         let attributes = vec![
@@ -478,4 +478,22 @@ fn misuse_is_an_error_with_a_name() {
     assert!(matches!(wrong, Err(GradientError::BadInput { .. })));
     let two = |_: &[f32]| vec![1.0; 2];
     assert!(text(engine.gradients("input", &x, &two, &["block"])).contains("2 derivatives"));
+}
+
+/// Two halves of a split, one turned round and one with a learned slope, summed; the largest element of each map.
+#[test]
+fn split_and_global_maximum() {
+    let mut net = NetBuilder::square(3, 6);
+    net.conv("c", "input", (3, 6), 3, 1, 1);
+    net.node("Split", "low", &["c"], vec![int("axis", 1)]);
+    net.graph.node.last_mut().unwrap().output = vec!["low".into(), "high".into()];
+    net.node("Neg", "turned", &["low"], vec![]);
+    net.weight("slope", &[3, 1, 1], &[0.2, -0.4, 0.7]);
+    net.node("PRelu", "bent", &["high", "slope"], vec![]);
+    net.node("Sum", "sum", &["turned", "bent", "low"], vec![]);
+    net.add("more", "sum", "bent");
+    net.conv("d", "more", (3, 6), 3, 1, 1);
+    net.node("GlobalMaxPool", "peak", &["d"], vec![]);
+    net.classifier("peak", 6, 4);
+    agrees(&net, &[1, 3, 6, 6]);
 }
