@@ -70,7 +70,7 @@ fn codec() -> Codec {
     for _ in 0..PASSES {
         let mut sums = Accumulator::default();
         for f in &features {
-            sums.add(trainer.observe(f));
+            sums.add(trainer.observe(f, &[]));
         }
         trainer.finish_pass(sums).expect("the features vary");
     }

@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let tail = shortest(|| Ok(engine.run(cut, &value, graph.output_name()).map(drop)?))?;
         let forward = shortest(|| Ok(gradients.forward(cut, &value, &[cut]).map(drop)?))?;
         let pass = gradients.forward(cut, &value, &[cut])?;
-        let cotangent = log_probability_gradient(pass.scores(), 0);
+        let cotangent = log_probability_gradient(pass.scores(), 0, 1.0);
         let backward = shortest(|| Ok(gradients.backward(&pass, &cotangent).map(drop)?))?;
         println!(
             "{cut:<24} {:>9.1e} {:>9.1e} {:>9.1e} | {tail:>8.1} {forward:>8.1} {backward:>8.1} {:>6.2}",
@@ -119,7 +119,8 @@ fn compare(
         .filter(|&k| k != class)
         .max_by(|&a, &b| likelihood[a].total_cmp(&likelihood[b]))
         .ok_or("one class")?;
-    let gradient = &gradients.backward(&pass, &log_probability_gradient(pass.scores(), class))?[0];
+    let gradient =
+        &gradients.backward(&pass, &log_probability_gradient(pass.scores(), class, 1.0))?[0];
     let length = dot(&gradient.data, &gradient.data).sqrt();
     let along: Vec<f32> = gradient.data.iter().map(|g| g / length as f32).collect();
     let mut state = 1u64;

@@ -27,25 +27,42 @@ pub fn log_probabilities(scores: &[f32]) -> Vec<f64> {
     shifted.map(|s| s - total).collect()
 }
 
-/// The derivative of the log-probability of `class` with respect to each score: δ − p for logits, δ/p − 1/Σp for
-/// probabilities. Pulled back through a softmax the two give the same gradient.
+/// Class probabilities at a temperature: the network's own, raised to `1 / temperature` and normalised again.
+pub fn tempered_probabilities(scores: &[f32], temperature: f64) -> Vec<f64> {
+    let logs = log_probabilities(scores);
+    let peak = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = logs
+        .iter()
+        .map(|l| ((l - peak) / temperature).exp())
+        .collect();
+    let total: f64 = powers.iter().sum();
+    powers.iter().map(|p| p / total).collect()
+}
+
+/// The derivative of the logarithm of `class`'s [tempered probability](tempered_probabilities) with respect to each
+/// score: (δ − p)/T for logits, and that over the score for probabilities. Pulled back through a softmax the two give
+/// the same gradient.
 ///
 /// # Panics
 /// If `class` is not below the number of scores.
-pub fn log_probability_gradient(scores: &[f32], class: usize) -> Vec<f32> {
-    let mut gradient: Vec<f32> = match sum_of_probabilities(scores) {
-        Some(sum) => vec![-1.0 / sum as f32; scores.len()],
-        None => log_probabilities(scores)
-            .iter()
-            .map(|l| -l.exp() as f32)
-            .collect(),
-    };
-    gradient[class] += match sum_of_probabilities(scores) {
-        // A class that has underflowed to zero gets a steep but finite slope.
-        Some(_) => 1.0 / scores[class].max(1e-30),
-        None => 1.0,
-    };
+pub fn log_probability_gradient(scores: &[f32], class: usize, temperature: f64) -> Vec<f32> {
+    let probabilities = sum_of_probabilities(scores).is_some();
+    let mut gradient = tempered_probabilities(scores, temperature);
+    gradient.iter_mut().for_each(|p| *p = -*p);
+    gradient[class] += 1.0;
     gradient
+        .iter()
+        .zip(scores)
+        .map(|(g, &score)| {
+            // A class that has underflowed to zero gets a steep but finite slope.
+            let unit = if probabilities {
+                f64::from(score.max(1e-30))
+            } else {
+                1.0
+            };
+            (g / temperature / unit) as f32
+        })
+        .collect()
 }
 
 /// KL(p ‖ q) \[nat\] of two rows of log-probabilities.
@@ -83,14 +100,15 @@ mod tests {
 
     #[test]
     fn the_gradient_of_the_log_probability_is_its_slope() {
-        for scores in [vec![1.0f32, 3.0, -2.0, 0.5], vec![0.1, 0.2, 0.3, 0.4]] {
+        let sets = [vec![1.0f32, 3.0, -2.0, 0.5], vec![0.1, 0.2, 0.3, 0.4]];
+        for (scores, temperature) in sets.iter().flat_map(|s| [(s, 1.0), (s, 3.0)]) {
             for class in 0..4 {
-                let gradient = log_probability_gradient(&scores, class);
+                let gradient = log_probability_gradient(scores, class, temperature);
                 for i in 0..4 {
                     let moved = |by: f32| {
                         let mut scores = scores.clone();
                         scores[i] += by;
-                        log_probabilities(&scores)[class]
+                        tempered_probabilities(&scores, temperature)[class].ln()
                     };
                     // Small enough that probabilities still pass for probabilities.
                     let slope = (moved(4e-4) - moved(-4e-4)) / 8e-4;

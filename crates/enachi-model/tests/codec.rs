@@ -45,7 +45,7 @@ fn train(settings: CodecSettings, maps: usize, height: usize, width: usize) -> T
     for _ in 0..PASSES {
         let mut sums = Accumulator::default();
         for seed in 0..12 {
-            sums.add(trainer.observe(&feature(seed, maps, height, width)));
+            sums.add(trainer.observe(&feature(seed, maps, height, width), &[]));
         }
         trainer
             .finish_pass(sums)

@@ -335,7 +335,7 @@ fn the_likelihood_does_not_care_for_the_head() {
     let x = pattern(&[1, 3, 8, 8]);
     for class in 0..5 {
         let of = |net: &Net| {
-            let cotangent = |scores: &[f32]| log_probability_gradient(scores, class);
+            let cotangent = |scores: &[f32]| log_probability_gradient(scores, class, 1.0);
             let wanted = ["block", "input"];
             net.gradients
                 .gradients("input", &x, &cotangent, &wanted)
@@ -403,7 +403,7 @@ fn threads_do_not_disturb_each_other() {
     let of = |salt: usize| {
         let mut x = pattern(&[1, 3, 8, 8]);
         x.data.rotate_left(salt);
-        let cotangent = |scores: &[f32]| log_probability_gradient(scores, salt % 5);
+        let cotangent = |scores: &[f32]| log_probability_gradient(scores, salt % 5, 1.0);
         net.gradients
             .gradients("input", &x, &cotangent, &["block"])
             .unwrap()

@@ -1,6 +1,7 @@
 //! Codec tables of all cuts of one network as one safetensors file: matrices as tensors named `<cut>/<table>`, the rest
 //! as JSON in the header's metadata.
 
+use super::statistics::Probe;
 use super::tables::*;
 use super::transform::Geometry;
 use enachi_core::profile::Profile;
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
 /// Version of the format and of the stream that the tables decode.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -25,6 +26,28 @@ struct Header {
     step: f32,
     bands: Vec<Band>,
     chunks: Vec<ChunkSpec>,
+    spatial: SpatialKind,
+    exponents: Vec<[f32; 2]>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SpatialKind {
+    Blocks,
+    Full,
+    Separable,
+}
+
+/// Bases of a spatial transform by the name of their tensors.
+fn named_bases(spatial: &Spatial) -> Vec<(&'static str, &SquareBasis)> {
+    match spatial {
+        Spatial::Blocks => vec![],
+        Spatial::Full(basis) => vec![("spatial", basis)],
+        Spatial::Separable {
+            vertical,
+            horizontal,
+        } => vec![("vertical", vertical), ("horizontal", horizontal)],
+    }
 }
 
 fn error(what: impl ToString) -> TablesError {
@@ -56,6 +79,30 @@ pub fn to_bytes(model_sha256: &str, cuts: Vec<(&str, &Tables)>) -> Result<Vec<u8
         let models = t.models.iter().flat_map(|p| p.to_le_bytes()).collect();
         add("models", Dtype::U16, &[t.models.len()], models);
         add("points", Dtype::F32, &[t.points.len()], floats(&t.points));
+        for (name, basis) in named_bases(&t.spatial) {
+            let side = basis.analysis.len().isqrt();
+            for (part, matrix) in [
+                ("analysis", &basis.analysis),
+                ("synthesis", &basis.synthesis),
+            ] {
+                let name = format!("{name}.{part}");
+                add(&name, Dtype::F32, &[side, side], floats(matrix));
+            }
+        }
+        let r = &t.restoration;
+        add(
+            "energy",
+            Dtype::F32,
+            &[t.kept, MAX_PLANES],
+            floats(&r.energy),
+        );
+        add("variance", Dtype::F32, &[g.maps], floats(&r.variance));
+        let bytes = floats(&t.chunk_bytes);
+        add("chunk_bytes", Dtype::F32, &[t.chunk_bytes.len()], bytes);
+        let (inputs, classes) = (t.probe.inputs, t.probe.bias.len());
+        let weights = floats(&t.probe.weights);
+        add("probe.weights", Dtype::F32, &[classes, inputs], weights);
+        add("probe.bias", Dtype::F32, &[classes], floats(&t.probe.bias));
         headers.push(Header {
             name: name.to_string(),
             maps: g.maps,
@@ -67,6 +114,12 @@ pub fn to_bytes(model_sha256: &str, cuts: Vec<(&str, &Tables)>) -> Result<Vec<u8
             step: t.step,
             bands: t.bands.clone(),
             chunks: t.chunks.clone(),
+            spatial: match t.spatial {
+                Spatial::Blocks => SpatialKind::Blocks,
+                Spatial::Full(_) => SpatialKind::Full,
+                Spatial::Separable { .. } => SpatialKind::Separable,
+            },
+            exponents: r.exponents.clone(),
         });
     }
     let views = data
@@ -118,6 +171,12 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(String, Vec<(String, Tables)>), Table
                 .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
                 .collect())
         };
+        let basis = |name: &str| -> Result<SquareBasis, TablesError> {
+            Ok(SquareBasis {
+                analysis: floats(&format!("{name}.analysis"))?,
+                synthesis: floats(&format!("{name}.synthesis"))?,
+            })
+        };
         let has_synthesis = file
             .names()
             .iter()
@@ -134,6 +193,14 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(String, Vec<(String, Tables)>), Table
             mean: floats("mean")?,
             analysis: floats("analysis")?,
             synthesis: has_synthesis.then(|| floats("synthesis")).transpose()?,
+            spatial: match h.spatial {
+                SpatialKind::Blocks => Spatial::Blocks,
+                SpatialKind::Full => Spatial::Full(basis("spatial")?),
+                SpatialKind::Separable => Spatial::Separable {
+                    vertical: basis("vertical")?,
+                    horizontal: basis("horizontal")?,
+                },
+            },
             step: h.step,
             scale: get("scale", Dtype::I8)?
                 .iter()
@@ -146,6 +213,21 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(String, Vec<(String, Tables)>), Table
                 .map(|b| u16::from_le_bytes([b[0], b[1]]))
                 .collect(),
             points: floats("points")?,
+            chunk_bytes: floats("chunk_bytes")?,
+            probe: {
+                let (weights, bias) = (floats("probe.weights")?, floats("probe.bias")?);
+                let inputs = weights.len().checked_div(bias.len()).unwrap_or(0);
+                Probe {
+                    inputs,
+                    weights,
+                    bias,
+                }
+            },
+            restoration: Restoration {
+                energy: floats("energy")?,
+                variance: floats("variance")?,
+                exponents: h.exponents,
+            },
         };
         tables
             .validate()

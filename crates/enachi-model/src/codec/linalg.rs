@@ -121,6 +121,22 @@ pub fn gram(x: &[f32], rows: usize, cols: usize) -> Vec<f32> {
     out
 }
 
+/// `xᵀ · x` for `x` of shape `rows × cols`.
+pub fn gram_columns(x: &[f32], rows: usize, cols: usize) -> Vec<f32> {
+    let mut out = vec![0.0; cols * cols];
+    let x = view(x, rows, cols);
+    GEMM.with(|g| {
+        g.gemm(
+            &mut out,
+            GemmInputA::Unpacked(x.transposed()),
+            GemmInputB::Unpacked(x),
+            GemmOptions::default(),
+        )
+    })
+    .expect("shapes agree by construction");
+    out
+}
+
 /// Eigenvectors of a symmetric matrix, as rows, by falling eigenvalue, and the eigenvalues.
 ///
 /// The sign of each vector is fixed (largest entry positive) so that the result is a function of the matrix alone.
@@ -141,6 +157,53 @@ pub fn symmetric_eigen(matrix: &[f64], n: usize) -> (Vec<f64>, Vec<f64>) {
         values.push(eigen.eigenvalues[i]);
     }
     (vectors, values)
+}
+
+/// A linear map that decorrelates, and the way back: `x ≈ synthesisᵀ · (analysis · x)`.
+pub struct Basis {
+    /// `n × n`, row = analysis function, by falling variance of what it yields.
+    pub analysis: Vec<f64>,
+    /// `n × n`, row = synthesis function.
+    pub synthesis: Vec<f64>,
+}
+
+/// Share of the mean that is added to every eigenvalue of a weighting matrix: directions that the calibration images
+/// never pushed must not be free.
+const WEIGHT_FLOOR: f64 = 1e-2;
+
+/// Eigenvectors of the covariance of `M x`, with `M = W^(exponent/2)`: a coefficient's error counts as much as `W` says.
+/// Without weights, or with exponent 0, the plain KLT.
+pub fn weighted_klt(covariance: &[f64], weights: Option<&[f64]>, exponent: f64, n: usize) -> Basis {
+    let trace = weights.map_or(0.0, |w| (0..n).map(|i| w[i * n + i]).sum::<f64>());
+    let Some(weights) = weights.filter(|_| exponent > 0.0 && trace.is_finite() && trace > 0.0)
+    else {
+        let (vectors, _) = symmetric_eigen(covariance, n);
+        return Basis {
+            analysis: vectors.clone(),
+            synthesis: vectors,
+        };
+    };
+    let (vectors, values) = symmetric_eigen(weights, n);
+    let vectors = nalgebra::DMatrix::from_row_slice(n, n, &vectors);
+    let power = |exponent: f64| {
+        let mut scaled = vectors.clone();
+        for (mut row, value) in scaled.row_iter_mut().zip(&values) {
+            row *= (value.max(0.0) * n as f64 / trace + WEIGHT_FLOOR).powf(exponent);
+        }
+        vectors.tr_mul(&scaled)
+    };
+    let (root, inverse_root) = (power(exponent / 2.0), power(-exponent / 2.0));
+    let covariance = nalgebra::DMatrix::from_row_slice(n, n, covariance);
+    let mut weighted = &root * covariance * &root;
+    // Products round; the eigensolver wants exact symmetry.
+    weighted = (&weighted + weighted.transpose()) / 2.0;
+    let (rotation, _) = symmetric_eigen(weighted.as_slice(), n);
+    let rotation = nalgebra::DMatrix::from_row_slice(n, n, &rotation);
+    let row_major = |m: nalgebra::DMatrix<f64>| m.transpose().as_slice().to_vec();
+    Basis {
+        analysis: row_major(&rotation * &root),
+        synthesis: row_major(&rotation * &inverse_root),
+    }
 }
 
 #[cfg(test)]
@@ -193,5 +256,62 @@ mod tests {
                 assert!((mv - values[k] * vectors[k * n + i]).abs() < 1e-9);
             }
         }
+    }
+
+    #[test]
+    fn a_weighted_basis_inverts_decorrelates_and_bounds_the_weighted_error() {
+        let n = 7;
+        let wishart = |salt: usize| -> Vec<f64> {
+            let b: Vec<f64> = (0..n * n)
+                .map(|i| ((i * 7 + salt * 13) as f64 * 0.77).sin())
+                .collect();
+            let dot = |i: usize, j: usize| (0..n).map(|k| b[i * n + k] * b[j * n + k]).sum();
+            (0..n * n).map(|ij| dot(ij / n, ij % n)).collect()
+        };
+        let (covariance, weights) = (wishart(1), wishart(2));
+        for exponent in [0.0, 0.5, 1.0] {
+            let basis = weighted_klt(&covariance, Some(&weights), exponent, n);
+            let at = |m: &[f64], i: usize, j: usize| m[i * n + j];
+            for i in 0..n {
+                for j in 0..n {
+                    let back: f64 = (0..n)
+                        .map(|k| at(&basis.synthesis, k, i) * at(&basis.analysis, k, j))
+                        .sum();
+                    assert!((back - f64::from(u8::from(i == j))).abs() < 1e-8);
+                    let correlation: f64 = (0..n * n)
+                        .map(|ab| {
+                            let (a, b) = (ab / n, ab % n);
+                            at(&basis.analysis, i, a) * covariance[ab] * at(&basis.analysis, j, b)
+                        })
+                        .sum();
+                    assert!(
+                        i == j || correlation.abs() < 1e-7,
+                        "{exponent}: {correlation}"
+                    );
+                }
+            }
+        }
+        // With exponent 1 the squared error of coefficients is the error in the metric of the weights.
+        let basis = weighted_klt(&covariance, Some(&weights), 1.0, n);
+        let error: Vec<f64> = (0..n).map(|i| (i as f64 * 1.3).cos()).collect();
+        let trace: f64 = (0..n).map(|i| weights[i * n + i]).sum();
+        let metric: f64 = (0..n * n)
+            .map(|ij| {
+                let floor = if ij / n == ij % n { WEIGHT_FLOOR } else { 0.0 };
+                error[ij / n] * (weights[ij] * n as f64 / trace + floor) * error[ij % n]
+            })
+            .sum();
+        let coded: f64 = basis
+            .analysis
+            .chunks_exact(n)
+            .map(|row| {
+                row.iter()
+                    .zip(&error)
+                    .map(|(a, e)| a * e)
+                    .sum::<f64>()
+                    .powi(2)
+            })
+            .sum();
+        assert!((metric - coded).abs() < 1e-9 * metric);
     }
 }

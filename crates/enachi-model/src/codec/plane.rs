@@ -147,6 +147,9 @@ impl PlaneCoder {
         let find = |u: Option<usize>, v: Option<usize>| {
             u.zip(v).and_then(|uv| at.get(&uv).copied()).unwrap_or(NONE)
         };
+        // Functions of a basis over whole maps have no order in which neighbours are alike.
+        let isolated = matches!(tables.spatial, Spatial::Full(_));
+        let find = |u, v| if isolated { NONE } else { find(u, v) };
         let adjacent = g
             .frequency_order()
             .into_iter()

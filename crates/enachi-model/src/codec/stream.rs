@@ -62,6 +62,10 @@ pub struct Codec {
     planes: PlaneCoder,
     /// Chunk that covers the planes just above each chunk, in the same band.
     predecessor: Vec<Option<u16>>,
+    /// Band of every map.
+    band_of: Vec<u16>,
+    /// Share of the feature's variance that map `k` carries once plane `p` is decoded: `K × MAX_PLANES`.
+    shares: Vec<f32>,
 }
 
 /// Reusable memory of one encoding thread.
@@ -96,8 +100,14 @@ impl Codec {
             tables.analysis.clone(),
             synthesis,
             tables.mean.clone(),
+            &tables.spatial,
         );
         let planes = PlaneCoder::new(&tables);
+        let band_of = (0u16..)
+            .zip(&tables.bands)
+            .flat_map(|(b, band)| std::iter::repeat_n(b, band.count as usize))
+            .collect();
+        let shares = variance_shares(&tables);
         let predecessor = tables
             .chunks
             .iter()
@@ -114,7 +124,14 @@ impl Codec {
             transform,
             planes,
             predecessor,
+            band_of,
+            shares,
         })
+    }
+
+    /// Band of a map.
+    pub(super) fn band_of(&self, map: usize) -> usize {
+        usize::from(self.band_of[map])
     }
 
     /// The tables it was built from.
@@ -219,6 +236,7 @@ impl Codec {
             waiting: vec![None; self.tables.chunks.len()],
             waiting_bytes: 0,
             decoded: vec![false; self.tables.chunks.len()],
+            received: vec![None; self.tables.chunks.len()],
             coefficients: Vec::new(),
             scratch: Scratch::default(),
         }
@@ -245,6 +263,8 @@ pub struct Decoder<'a> {
     waiting: Vec<Option<Vec<u8>>>,
     waiting_bytes: usize,
     decoded: Vec<bool>,
+    /// Payload bytes of the chunks decoded so far.
+    received: Vec<Option<u16>>,
     coefficients: Vec<f32>,
     scratch: Scratch,
 }
@@ -313,6 +333,17 @@ impl Decoder<'_> {
         }
         self.reached[usize::from(spec.band)] = Some(spec.low);
         self.decoded[index] = true;
+        self.received[index] = Some(u16::try_from(payload.len()).unwrap_or(u16::MAX));
+    }
+
+    /// The codec it decodes for.
+    pub(super) fn codec(&self) -> &Codec {
+        self.codec
+    }
+
+    /// Payload bytes of every chunk that has been decoded.
+    pub(super) fn received_bytes(&self) -> &[Option<u16>] {
+        &self.received
     }
 
     /// Whether chunk `id` has been decoded.
@@ -356,12 +387,117 @@ impl Decoder<'_> {
         (&self.coefficients, used)
     }
 
-    /// Best estimate of the feature; what is missing is filled with the calibration mean.
+    /// Best estimate of the feature; what is missing is filled with the calibration mean, and what is there is stretched
+    /// by as much as calibration found best ([`Restoration`](super::tables::Restoration)).
     pub fn reconstruct(&mut self, out: &mut [f32]) {
+        self.reconstruct_plain(out);
+        if self.codec.tables.restoration.exponents.is_empty() {
+            return;
+        }
+        let exponent = self.codec.tables.restoration.exponent(self.carried_share());
+        self.restore(&self.carried(), exponent, out);
+    }
+
+    /// The estimate of least squared error: without restoration.
+    pub fn reconstruct_plain(&mut self, out: &mut [f32]) {
         let used = self.coefficients().1;
         let codec = self.codec;
         codec
             .transform
             .inverse(&self.coefficients, used, &mut self.scratch, out);
     }
+
+    /// Share of the feature's variance that the decoded planes carry by calibration.
+    pub fn carried_share(&self) -> f32 {
+        self.codec
+            .tables
+            .bands
+            .iter()
+            .zip(&self.reached)
+            .filter_map(|(band, plane)| Some((band, usize::from((*plane)?))))
+            .flat_map(|(band, plane)| {
+                (band.first as usize..(band.first + band.count) as usize)
+                    .map(move |map| self.codec.shares[map * MAX_PLANES + plane])
+            })
+            .sum()
+    }
+
+    /// Variance of every channel that the decoded planes carry by calibration, σ̂² of
+    /// [`Restoration`](super::tables::Restoration).
+    pub fn carried(&self) -> Vec<f32> {
+        let tables = &self.codec.tables;
+        let mut energy = vec![0.0f32; tables.kept];
+        for (band, reached) in tables.bands.iter().zip(&self.reached) {
+            let Some(plane) = *reached else { continue };
+            for map in band.first as usize..(band.first + band.count) as usize {
+                energy[map] = tables.restoration.energy[map * MAX_PLANES + usize::from(plane)];
+            }
+        }
+        let mut carried = vec![0.0; tables.geometry.maps];
+        for_synthesis(tables, |channel, map, weight| {
+            carried[channel] += weight * weight * energy[map];
+        });
+        carried
+    }
+
+    /// Stretch every channel of a plain estimate to make up for the energy that has not arrived; `carried` comes from
+    /// [`Self::carried`].
+    pub fn restore(&self, carried: &[f32], exponent: f32, out: &mut [f32]) {
+        if exponent == 0.0 {
+            return;
+        }
+        let tables = &self.codec.tables;
+        let area = tables.geometry.area();
+        for (((map, &mean), &variance), &carried) in out
+            .chunks_exact_mut(area)
+            .zip(&tables.mean)
+            .zip(&tables.restoration.variance)
+            .zip(carried)
+        {
+            if carried <= 0.0 {
+                continue;
+            }
+            let stretch = (variance / carried)
+                .clamp(1.0, MAX_STRETCH * MAX_STRETCH)
+                .powf(exponent / 2.0);
+            for v in map {
+                *v = mean + (*v - mean) * stretch;
+            }
+        }
+    }
+}
+
+/// Visit every entry of the synthesis matrix: channel, transformed map, weight.
+fn for_synthesis(tables: &Tables, mut visit: impl FnMut(usize, usize, f32)) {
+    let maps = tables.geometry.maps;
+    match &tables.synthesis {
+        Some(synthesis) => {
+            for (channel, row) in synthesis.chunks_exact(tables.kept).enumerate() {
+                for (map, &weight) in row.iter().enumerate() {
+                    visit(channel, map, weight);
+                }
+            }
+        }
+        None => {
+            for (map, row) in tables.analysis.chunks_exact(maps).enumerate() {
+                for (channel, &weight) in row.iter().enumerate() {
+                    visit(channel, map, weight);
+                }
+            }
+        }
+    }
+}
+
+/// [`Codec::shares`] of tables.
+fn variance_shares(tables: &Tables) -> Vec<f32> {
+    let mut weight = vec![0.0f32; tables.kept];
+    for_synthesis(tables, |_, map, w| weight[map] += w * w);
+    let total: f32 = tables.restoration.variance.iter().sum();
+    tables
+        .restoration
+        .energy
+        .iter()
+        .enumerate()
+        .map(|(i, e)| e * weight[i / MAX_PLANES] / total.max(f32::MIN_POSITIVE))
+        .collect()
 }

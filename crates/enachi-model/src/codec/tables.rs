@@ -2,6 +2,7 @@
 //!
 //! Device and edge must hold the same tables; they are bound by hash to the profile measured with them.
 
+use super::statistics::{MOST_POOLED, Probe};
 use super::transform::Geometry;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,69 @@ pub struct ChunkSpec {
     pub low: u8,
 }
 
+/// Basis of one direction, or of a whole map: `n × n` matrices, row = function.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SquareBasis {
+    /// `coefficients = analysis · samples`.
+    pub analysis: Vec<f32>,
+    /// `samples = synthesisᵀ · coefficients`.
+    pub synthesis: Vec<f32>,
+}
+
+/// Transform inside each map.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Spatial {
+    /// Orthonormal DCT on the blocks of the geometry; nothing where a block is one sample.
+    Blocks,
+    /// A calibrated basis over the samples of a whole map.
+    Full(SquareBasis),
+    /// Calibrated bases over the rows' index and the columns' index, applied one after the other.
+    Separable {
+        /// Over the vertical index, `height × height`.
+        vertical: SquareBasis,
+        /// Over the horizontal index, `width × width`.
+        horizontal: SquareBasis,
+    },
+}
+
+/// How the decoder makes up for the energy that has not arrived.
+///
+/// What a prefix leaves out shrinks the feature, and the layers behind the cut, made for its full size, see too little.
+/// Channel `c` is therefore stretched around its mean by `(σ_c²/σ̂_c²)^(η/2)`: σ̂² is the variance that the decoded
+/// planes carry by calibration, η the exponent that moved the answer least there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restoration {
+    /// Variance per sample that map `k` contributes to the feature once plane `p` of its band is decoded, before the
+    /// synthesis over channels: `K × MAX_PLANES`.
+    pub energy: Vec<f32>,
+    /// Variance of every channel, `maps`.
+    pub variance: Vec<f32>,
+    /// Pairs (decoded share of the total variance, η), shares rising; η is interpolated between them. Empty: none.
+    pub exponents: Vec<[f32; 2]>,
+}
+
+/// No channel is stretched by more, whatever its exponent.
+pub const MAX_STRETCH: f32 = 4.0;
+
+impl Restoration {
+    /// η where the decoded planes carry `share` of the variance.
+    pub fn exponent(&self, share: f32) -> f32 {
+        let after = self.exponents.partition_point(|knot| knot[0] <= share);
+        match (after.checked_sub(1), self.exponents.get(after)) {
+            (None, None) => 0.0,
+            (None, Some(first)) => first[1],
+            (Some(last), None) => self.exponents[last][1],
+            (Some(before), Some(&[x1, y1])) => {
+                let [x0, y0] = self.exponents[before];
+                y0 + (y1 - y0) * (share - x0) / (x1 - x0)
+            }
+        }
+    }
+}
+
+/// Most knots of [`Restoration::exponents`].
+pub const MAX_EXPONENTS: usize = 64;
+
 /// Calibrated tables of one cut.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tables {
@@ -64,6 +128,8 @@ pub struct Tables {
     pub analysis: Vec<f32>,
     /// Synthesis matrix, `maps × K`; `None` when it is the transpose of the analysis.
     pub synthesis: Option<Vec<f32>>,
+    /// Transform inside each map.
+    pub spatial: Spatial,
     /// Quantiser step of plane 0.
     pub step: f32,
     /// Scale of every (map, frequency) in half octaves over `step`: `round(2·log2(σ/step))`, `K × frequencies`.
@@ -72,10 +138,16 @@ pub struct Tables {
     pub bands: Vec<Band>,
     /// Chunks, most important first. Chunk `i` of a stream has identifier `i`.
     pub chunks: Vec<ChunkSpec>,
+    /// Payload bytes of each chunk, mean over calibration images.
+    pub chunk_bytes: Vec<f32>,
     /// Probability of `false`, of 2^15, per context.
     pub models: Vec<u16>,
     /// Reconstruction point inside the interval, per magnitude class and ratio class.
     pub points: Vec<f32>,
+    /// What makes up for missing energy.
+    pub restoration: Restoration,
+    /// Rough scores from a few coefficients, for the predictor of the answer's uncertainty.
+    pub probe: Probe,
 }
 
 /// What is wrong with tables.
@@ -145,6 +217,46 @@ impl Tables {
                 k * g.maps,
             ),
         ];
+        let whole_map = g.block_height == g.height && g.block_width == g.width;
+        if self.spatial != Spatial::Blocks && !whole_map {
+            return fail(format!("a basis over whole maps with blocks in {g:?}"));
+        }
+        let (h, w) = (g.height, g.width);
+        let bases = match &self.spatial {
+            Spatial::Blocks => vec![],
+            Spatial::Full(basis) => vec![("basis", basis, g.area())],
+            Spatial::Separable {
+                vertical,
+                horizontal,
+            } => vec![
+                ("vertical basis", vertical, h),
+                ("horizontal basis", horizontal, w),
+            ],
+        };
+        let r = &self.restoration;
+        let sizes = bases
+            .iter()
+            .flat_map(|(name, basis, n)| {
+                [&basis.analysis, &basis.synthesis].map(|m| (*name, m.len(), n * n))
+            })
+            .chain(sizes)
+            .chain([
+                ("energy", r.energy.len(), k * MAX_PLANES),
+                ("variance", r.variance.len(), g.maps),
+                ("chunk_bytes", self.chunk_bytes.len(), self.chunks.len()),
+                (
+                    "probe",
+                    self.probe.weights.len(),
+                    self.probe.inputs * self.probe.bias.len(),
+                ),
+            ]);
+        let pooled = k.min(MOST_POOLED);
+        if !self.probe.bias.is_empty() && self.probe.inputs != pooled {
+            return fail(format!(
+                "the probe has {} inputs, must be {pooled}",
+                self.probe.inputs
+            ));
+        }
         for (name, got, want) in sizes {
             if got != want {
                 return fail(format!("{name} has {got} entries, must be {want}"));
@@ -153,16 +265,39 @@ impl Tables {
         if !(self.step.is_finite() && self.step > 0.0) {
             return fail(format!("step {} must be finite and above 0", self.step));
         }
-        let floats = [&self.mean, &self.analysis, &self.points];
+        let floats = [
+            &self.mean,
+            &self.analysis,
+            &self.points,
+            &self.probe.weights,
+            &self.probe.bias,
+        ];
+        let matrices = bases
+            .iter()
+            .flat_map(|(_, basis, _)| [&basis.analysis, &basis.synthesis]);
         if floats
             .into_iter()
             .chain(&self.synthesis)
+            .chain(matrices)
             .any(|v| v.iter().any(|x| !x.is_finite()))
         {
             return fail("a matrix entry is not finite".into());
         }
         if self.models.iter().any(|p| !PROBABILITIES.contains(p)) {
             return fail(format!("a probability lies outside {PROBABILITIES:?}"));
+        }
+        let positive = |v: &[f32]| v.iter().all(|x| x.is_finite() && *x >= 0.0);
+        if !positive(&r.energy) || !positive(&r.variance) || !positive(&self.chunk_bytes) {
+            return fail("an energy is negative or not finite".into());
+        }
+        if r.exponents.len() > MAX_EXPONENTS
+            || !r
+                .exponents
+                .iter()
+                .all(|knot| positive(knot) && knot[1] <= 2.0)
+            || !r.exponents.is_sorted_by(|a, b| a[0] < b[0])
+        {
+            return fail("the restoration exponents must be 0 to 2 at rising shares".into());
         }
         let mut next = 0;
         for band in &self.bands {

@@ -1,9 +1,12 @@
-//! The separable transform: across channels (KLT or identity), then a 2-D DCT on blocks inside each map.
+//! The transform: across channels, then inside each map ([`super::spatial`]).
 //!
-//! Both parts are orthonormal unless the tables say otherwise, so squared error in coefficients is squared error in
-//! the feature. Coefficients are laid out `[map][block][frequency]`, frequencies from low to high.
+//! Where the bases are orthonormal, squared error in coefficients is squared error in the feature; where they are
+//! weighted by the task, it is the error in the metric of the weights. Coefficients are laid out
+//! `[map][block][frequency]`, frequencies from low to high.
 
-use super::linalg::{LeftMatrix, RightMatrix, transpose};
+use super::linalg::LeftMatrix;
+use super::spatial::Inner;
+use super::tables::Spatial;
 
 /// Size of the tensor at a cut and of the blocks of the spatial transform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +85,7 @@ pub struct Transform {
     analysis_bias: Vec<f32>,
     synthesis: LeftMatrix,
     mean: Vec<f32>,
-    dct: Option<(RightMatrix, RightMatrix)>,
+    inner: Inner,
 }
 
 /// Scratch memory of one thread.
@@ -93,13 +96,15 @@ pub struct Scratch {
 }
 
 impl Transform {
-    /// Build from an analysis matrix (`kept × maps`), a synthesis matrix (`maps × kept`) and the channel means.
+    /// Build from an analysis matrix (`kept × maps`), a synthesis matrix (`maps × kept`), the channel means, and what
+    /// happens inside each map.
     pub fn new(
         geometry: Geometry,
         kept: usize,
         analysis: Vec<f32>,
         synthesis: Vec<f32>,
         mean: Vec<f32>,
+        spatial: &Spatial,
     ) -> Self {
         let analysis_bias = analysis
             .chunks_exact(geometry.maps)
@@ -110,16 +115,6 @@ impl Transform {
                     .sum::<f64>() as f32
             })
             .collect();
-        let f = geometry.frequencies();
-        let dct = (f > 1).then(|| {
-            let forward = dct_matrix(&geometry);
-            let transposed = transpose(&forward, f, f);
-            // Rows of `forward` are basis functions: coefficients = samples · forwardᵀ, samples = coefficients · forward.
-            (
-                RightMatrix::new(&transposed, f, f),
-                RightMatrix::new(&forward, f, f),
-            )
-        });
         Self {
             geometry,
             kept,
@@ -127,7 +122,7 @@ impl Transform {
             analysis_bias,
             synthesis: LeftMatrix::new(synthesis, geometry.maps, kept),
             mean,
-            dct,
+            inner: Inner::new(&geometry, spatial),
         }
     }
 
@@ -144,37 +139,24 @@ impl Transform {
     /// MACs of [`Self::forward`], and of [`Self::inverse`] of everything.
     pub fn macs(&self) -> u64 {
         let g = &self.geometry;
-        let channel = self.kept * g.maps * g.area();
-        let spatial = if self.dct.is_some() {
-            self.kept * g.coefficients() * g.frequencies()
-        } else {
-            0
-        };
-        (channel + spatial) as u64
+        (self.kept * (g.maps * g.area() + self.inner.macs(g))) as u64
+    }
+
+    /// Transformed maps (`kept × area`) of a feature (`maps × height × width`), before the transform inside each map.
+    pub fn forward_channels(&self, feature: &[f32], out: &mut Vec<f32>) {
+        let area = self.geometry.area();
+        out.resize(self.kept * area, 0.0);
+        self.analysis
+            .product(feature, area, &self.analysis_bias, out);
     }
 
     /// Coefficients (`kept × coefficients()`) of a feature (`maps × height × width`).
     pub fn forward(&self, feature: &[f32], scratch: &mut Scratch, out: &mut Vec<f32>) {
         let g = &self.geometry;
-        scratch.maps.resize(self.kept * g.area(), 0.0);
-        self.analysis
-            .product(feature, g.area(), &self.analysis_bias, &mut scratch.maps);
+        self.forward_channels(feature, &mut scratch.maps);
         out.resize(self.kept * g.coefficients(), 0.0);
-        match &self.dct {
-            None => out.copy_from_slice(&scratch.maps),
-            Some((forward, _)) => {
-                scratch.blocks.resize(self.kept * g.coefficients(), 0.0);
-                for k in 0..self.kept {
-                    gather_blocks(
-                        g,
-                        &scratch.maps[k * g.area()..][..g.area()],
-                        &mut scratch.blocks[k * g.coefficients()..][..g.coefficients()],
-                    );
-                }
-                let rows = self.kept * g.coefficients() / g.frequencies();
-                forward.product(&scratch.blocks, rows, out);
-            }
-        }
+        self.inner
+            .forward(g, self.kept, &scratch.maps, &mut scratch.blocks, out);
     }
 
     /// Feature from the coefficients of the first `used` transformed maps (the others are zero).
@@ -192,89 +174,22 @@ impl Transform {
             }
             return;
         }
-        let maps: &[f32] = match &self.dct {
-            None => coefficients,
-            Some((_, inverse)) => {
-                let rows = used * g.coefficients() / g.frequencies();
-                scratch.blocks.resize(self.kept * g.coefficients(), 0.0);
-                inverse.product(coefficients, rows, &mut scratch.blocks);
-                scratch.maps.resize(self.kept * g.area(), 0.0);
-                for k in 0..used {
-                    scatter_blocks(
-                        g,
-                        &scratch.blocks[k * g.coefficients()..][..g.coefficients()],
-                        &mut scratch.maps[k * g.area()..][..g.area()],
-                    );
-                }
-                &scratch.maps
-            }
-        };
+        let maps = self.inner.inverse(
+            g,
+            used,
+            &coefficients[..used * g.coefficients()],
+            &mut scratch.blocks,
+            &mut scratch.maps,
+        );
         self.synthesis
             .product_leading(used, maps, g.area(), &self.mean, out);
     }
 }
 
-/// Copy a map into blocks, repeating the last row and column where a block overhangs.
-fn gather_blocks(g: &Geometry, map: &[f32], blocks: &mut [f32]) {
-    let (down, across) = g.blocks();
-    for (by, bx) in (0..down).flat_map(|y| (0..across).map(move |x| (y, x))) {
-        let block = &mut blocks[(by * across + bx) * g.frequencies()..][..g.frequencies()];
-        for (r, row) in block.chunks_exact_mut(g.block_width).enumerate() {
-            let y = (by * g.block_height + r).min(g.height - 1);
-            let x = bx * g.block_width;
-            let source = &map[y * g.width..][..g.width];
-            let inside = g.block_width.min(g.width - x);
-            row[..inside].copy_from_slice(&source[x..x + inside]);
-            row[inside..].fill(source[g.width - 1]);
-        }
-    }
-}
-
-/// Inverse of [`gather_blocks`]; the overhang is dropped.
-fn scatter_blocks(g: &Geometry, blocks: &[f32], map: &mut [f32]) {
-    let (down, across) = g.blocks();
-    for (by, bx) in (0..down).flat_map(|y| (0..across).map(move |x| (y, x))) {
-        let block = &blocks[(by * across + bx) * g.frequencies()..][..g.frequencies()];
-        for (r, row) in block.chunks_exact(g.block_width).enumerate() {
-            let y = by * g.block_height + r;
-            if y >= g.height {
-                break;
-            }
-            let x = bx * g.block_width;
-            let inside = g.block_width.min(g.width - x);
-            map[y * g.width + x..][..inside].copy_from_slice(&row[..inside]);
-        }
-    }
-}
-
-/// Orthonormal 2-D DCT-II of a block as one matrix: row = frequency (low to high), column = sample (raster).
-///
-/// One `frequencies² `-product per block costs more operations than two separable passes, but runs at the speed of a
-/// matrix product: 14 × 14 blocks of 512 maps take about a millisecond.
-fn dct_matrix(g: &Geometry) -> Vec<f32> {
-    let (h, w) = (g.block_height, g.block_width);
-    let cosine = |n: usize, u: usize, y: usize| {
-        let scale = if u == 0 {
-            (1.0 / n as f64).sqrt()
-        } else {
-            (2.0 / n as f64).sqrt()
-        };
-        scale * (std::f64::consts::PI * (y as f64 + 0.5) * u as f64 / n as f64).cos()
-    };
-    let mut matrix = Vec::with_capacity(h * w * h * w);
-    for (u, v) in g.frequency_order() {
-        for y in 0..h {
-            for x in 0..w {
-                matrix.push((cosine(h, u, y) * cosine(w, v, x)) as f32);
-            }
-        }
-    }
-    matrix
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::tables::SquareBasis;
 
     #[test]
     fn inverse_undoes_forward_and_energy_is_kept() {
@@ -291,7 +206,7 @@ mod tests {
             let a = vec![c, s, 0.0, -s, c, 0.0, 0.0, 0.0, 1.0];
             let at = vec![c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0];
             let mean = vec![0.3, -0.2, 5.0];
-            let t = Transform::new(g, 3, a, at, mean.clone());
+            let t = Transform::new(g, 3, a, at, mean.clone(), &Spatial::Blocks);
             let x: Vec<f32> = (0..g.elements())
                 .map(|i| ((i * i) as f32 * 0.013).sin() * 2.0)
                 .collect();
@@ -311,6 +226,74 @@ mod tests {
                 let coded: f64 = y.iter().map(|&v| f64::from(v).powi(2)).sum();
                 assert!((energy - coded).abs() < 1e-4 * energy);
             }
+        }
+    }
+
+    /// An oblique basis: unit upper triangular, and the transpose of its inverse.
+    fn oblique(n: usize) -> SquareBasis {
+        let (mut analysis, mut synthesis) = (vec![0.0; n * n], vec![0.0; n * n]);
+        for i in 0..n {
+            (analysis[i * n + i], synthesis[i * n + i]) = (1.0, 1.0);
+            if i + 1 < n {
+                analysis[i * n + i + 1] = 0.5;
+            }
+            // (I + S/2)⁻¹ = Σ (−S/2)^k, transposed.
+            for j in 0..i {
+                synthesis[i * n + j] = (-0.5f32).powi((i - j) as i32);
+            }
+        }
+        SquareBasis {
+            analysis,
+            synthesis,
+        }
+    }
+
+    #[test]
+    fn calibrated_bases_invert_and_separable_is_the_product_of_its_directions() {
+        let (h, w) = (5, 3);
+        let g = Geometry {
+            maps: 2,
+            height: h,
+            width: w,
+            block_height: h,
+            block_width: w,
+        };
+        let identity = || vec![1.0, 0.0, 0.0, 1.0];
+        let (vertical, horizontal) = (oblique(h), oblique(w));
+        let order = g.frequency_order();
+        let product = |down: &[f32], across: &[f32]| -> Vec<f32> {
+            order
+                .iter()
+                .flat_map(|&(u, v)| {
+                    (0..h * w).map(move |p| down[u * h + p / w] * across[v * w + p % w])
+                })
+                .collect()
+        };
+        let full = Spatial::Full(SquareBasis {
+            analysis: product(&vertical.analysis, &horizontal.analysis),
+            synthesis: product(&vertical.synthesis, &horizontal.synthesis),
+        });
+        let separable = Spatial::Separable {
+            vertical,
+            horizontal,
+        };
+        let x: Vec<f32> = (0..g.elements()).map(|i| (i as f32 * 0.7).sin()).collect();
+        let results = [full, separable].map(|spatial| {
+            let t = Transform::new(g, 2, identity(), identity(), vec![0.1, 0.2], &spatial);
+            let (mut y, mut scratch) = (Vec::new(), Scratch::default());
+            t.forward(&x, &mut scratch, &mut y);
+            let mut back = vec![0.0; x.len()];
+            t.inverse(&y, 2, &mut scratch, &mut back);
+            for (a, b) in x.iter().zip(&back) {
+                assert!((a - b).abs() < 1e-4, "{a} {b}");
+            }
+            (y, crate::codec::spatial::synthesis_norms(&g, &spatial))
+        });
+        for (a, b) in results[0].0.iter().zip(&results[1].0) {
+            assert!((a - b).abs() < 1e-5);
+        }
+        for (a, b) in results[0].1.iter().zip(&results[1].1) {
+            assert!((a - b).abs() < 1e-5);
         }
     }
 

@@ -1,8 +1,9 @@
 //! Calibration: codec tables and raw-map statistics of every cut.
 
-use super::{Job, ProfilerError, Step};
+use super::{Job, ProfilerError, Step, restoration, sensitivity};
 use crate::answer::{divergence_nats, log_probabilities};
-use crate::codec::train::{Accumulator, PASSES, SPREAD_PASS};
+use crate::codec::statistics::Probe;
+use crate::codec::train::{Accumulator, GRADIENT_PASS, PASSES, RATES_PASS, SPREAD_PASS};
 use crate::codec::{Tables, Trainer};
 use crate::images::to_tensor;
 use crate::parallel::ordered_fold;
@@ -20,6 +21,8 @@ pub struct RawStatistics {
     pub high: Vec<f32>,
     /// Variance around the mean per map: what is lost when the mean stands in for the map.
     pub energy: Vec<f64>,
+    /// First-order Taylor score per map, `E[(Σ x ∂L/∂x)²]` with the loss L of the true label; empty without gradients.
+    pub taylor: Vec<f64>,
 }
 
 /// What calibration found at one cut.
@@ -59,10 +62,11 @@ struct Sums {
     square: Vec<f64>,
     low: Vec<f32>,
     high: Vec<f32>,
+    taylor: Vec<f64>,
 }
 
 impl Sums {
-    fn of(data: &[f32], area: usize) -> Self {
+    fn of(data: &[f32], area: usize, gradient: Option<&Tensor>) -> Self {
         let maps = data.chunks_exact(area);
         let fold = |map: &[f32], f: fn(f32, f32) -> f32, start| map.iter().copied().fold(start, f);
         Self {
@@ -79,6 +83,13 @@ impl Sums {
                 .clone()
                 .map(|m| fold(m, f32::min, f32::INFINITY))
                 .collect(),
+            taylor: gradient.map_or(Vec::new(), |g| {
+                maps.clone()
+                    .zip(g.data.chunks_exact(area))
+                    .map(|(x, g)| x.iter().zip(g).map(|(x, g)| f64::from(x * g)).sum::<f64>())
+                    .map(|change| change * change)
+                    .collect()
+            }),
             high: maps.map(|m| fold(m, f32::max, f32::NEG_INFINITY)).collect(),
         }
     }
@@ -95,6 +106,9 @@ impl Sums {
             self.low[i] = self.low[i].min(other.low[i]);
             self.high[i] = self.high[i].max(other.high[i]);
         }
+        for (sum, part) in self.taylor.iter_mut().zip(other.taylor) {
+            *sum += part;
+        }
     }
 
     fn finish(self) -> RawStatistics {
@@ -109,6 +123,7 @@ impl Sums {
             mean: mean.into_iter().map(|m| m as f32).collect(),
             low: self.low,
             high: self.high,
+            taylor: self.taylor,
         }
     }
 }
@@ -126,6 +141,8 @@ pub fn calibrate(
         .map(|cut| Trainer::new(job.settings.codec, cut.maps, cut.height, cut.width))
         .collect();
     let mut raw: Vec<Sums> = (0..=job.cuts.len()).map(|_| Sums::default()).collect();
+    let mut pooled_images: Vec<Vec<Vec<f32>>> = trainers.iter().map(|_| Vec::new()).collect();
+    let mut answers = Vec::new();
     for pass in 0..PASSES {
         let mut sums: Vec<Accumulator> = trainers.iter().map(|_| Accumulator::default()).collect();
         ordered_fold(
@@ -133,24 +150,51 @@ pub fn calibrate(
             images,
             |i| {
                 let picture = job.picture(&job.calibration[i])?;
-                let (features, _) = job.features(&picture)?;
+                let (features, scores) = job.features(&picture)?;
+                let input = to_tensor(&picture, &job.preprocess);
+                let gradients = if pass == GRADIENT_PASS {
+                    Some(sensitivity::gradients(job, &input, i)?)
+                } else {
+                    None
+                };
                 let partials: Vec<_> = features
                     .iter()
                     .zip(&trainers)
-                    .map(|(feature, trainer)| trainer.observe(&feature.data))
+                    .enumerate()
+                    .map(|(cut, (feature, trainer))| {
+                        let drawn: Vec<&[f32]> = gradients
+                            .iter()
+                            .flat_map(|g| &g.drawn[cut])
+                            .map(|g| g.data.as_slice())
+                            .collect();
+                        trainer.observe(&feature.data, &drawn)
+                    })
                     .collect();
-                let raw = if pass == 0 {
-                    let x = to_tensor(&picture, &job.preprocess);
-                    let inner = features.iter().zip(&job.cuts);
-                    std::iter::once(Sums::of(&x.data, x.data.len() / 3))
-                        .chain(inner.map(|(f, cut)| Sums::of(&f.data, cut.height * cut.width)))
+                let raw = gradients.map_or(Vec::new(), |gradients| {
+                    let inner = features.iter().zip(&job.cuts).zip(&gradients.label);
+                    std::iter::once(Sums::of(&input.data, input.data.len() / 3, None))
+                        .chain(inner.map(|((f, cut), g)| {
+                            Sums::of(&f.data, cut.height * cut.width, g.as_ref())
+                        }))
                         .collect()
-                } else {
-                    Vec::new()
-                };
-                Ok::<_, ProfilerError>((partials, raw))
+                });
+                let pooled = (pass == RATES_PASS).then(|| {
+                    let pooled: Vec<Vec<f32>> = features
+                        .iter()
+                        .zip(&trainers)
+                        .filter_map(|(feature, trainer)| trainer.pooled(&feature.data))
+                        .collect();
+                    (pooled, log_probabilities(&scores.data))
+                });
+                Ok::<_, ProfilerError>((partials, raw, pooled))
             },
-            |_, (partials, part)| {
+            |_, (partials, part, pooled)| {
+                if let Some((pooled, log_probabilities)) = pooled {
+                    for (all, one) in pooled_images.iter_mut().zip(pooled) {
+                        all.push(one);
+                    }
+                    answers.push(log_probabilities);
+                }
                 for (total, partial) in sums.iter_mut().zip(partials) {
                     total.add(partial);
                 }
@@ -182,15 +226,23 @@ pub fn calibrate(
     }
     let mut raw = raw.into_iter().map(Sums::finish);
     let input_mean = raw.next().expect("the input comes first").mean;
+    let mut tables: Vec<Tables> = trainers
+        .into_iter()
+        .map(|trainer| trainer.into_tables().expect("every pass was made"))
+        .collect();
+    for (tables, pooled) in tables.iter_mut().zip(&pooled_images) {
+        tables.probe = Probe::fit(pooled, &answers);
+    }
+    restoration::choose(job, &mut tables, progress)?;
     Ok(Calibration {
         input_mean,
-        cuts: trainers
+        cuts: tables
             .into_iter()
             .zip(raw)
             .zip(&job.cuts)
-            .map(|((trainer, raw), cut)| CutCalibration {
+            .map(|((tables, raw), cut)| CutCalibration {
                 name: cut.name.clone(),
-                tables: trainer.into_tables().expect("every pass was made"),
+                tables,
                 raw,
             })
             .collect(),
@@ -198,8 +250,8 @@ pub fn calibrate(
 }
 
 /// Signal-to-noise ratios of a whole stream that are tried \[dB\].
-const SNR_DB: [f64; 12] = [
-    3.0, 4.5, 6.0, 7.5, 9.0, 10.5, 12.0, 14.0, 16.0, 18.0, 21.0, 24.0,
+const SNR_DB: [f64; 16] = [
+    0.5, 1.0, 1.5, 2.25, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0, 10.5, 12.0, 14.0, 16.0, 20.0, 24.0,
 ];
 /// Calibration images on which they are tried.
 const QUALITY_IMAGES: usize = 40;

@@ -11,6 +11,8 @@ mod assemble;
 mod calibrate;
 mod journal;
 mod measure;
+mod restoration;
+mod sensitivity;
 mod streams;
 mod timing;
 
@@ -21,6 +23,7 @@ pub use streams::StreamPlan;
 use crate::answer::{Answer, read_answer};
 use crate::codec::{CodecSettings, TablesError};
 use crate::engine::{Engine, EngineError};
+use crate::gradient::{GradientEngine, GradientError};
 use crate::graph::{Cut, Graph};
 use crate::images::{
     ImageError, Item, Preprocess, RgbCrop, decode_rgb_crop, read_image, to_tensor,
@@ -62,6 +65,8 @@ pub struct Job<'a> {
     pub graph: &'a Graph,
     /// The network, running.
     pub engine: &'a dyn Engine,
+    /// Gradients of the network's scores, where they are to be had.
+    pub gradients: Option<&'a GradientEngine>,
     /// Picture to tensor.
     pub preprocess: Preprocess,
     /// Inner cuts to measure, in graph order.
@@ -100,6 +105,9 @@ pub enum ProfilerError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Gradients that should be there cannot be computed.
+    #[error(transparent)]
+    Gradient(#[from] GradientError),
     /// Calibration of a cut failed.
     #[error("cut `{cut}`: {source}")]
     Codec {
@@ -214,9 +222,27 @@ impl Job<'_> {
     }
 
     fn read(&self, scores: &Tensor, image: &str) -> Result<Answer, ProfilerError> {
-        read_answer(&scores.data).ok_or_else(|| ProfilerError::NotFinite {
+        self.read_scores(&scores.data, image)
+    }
+
+    fn read_scores(&self, scores: &[f32], image: &str) -> Result<Answer, ProfilerError> {
+        read_answer(scores).ok_or_else(|| ProfilerError::NotFinite {
             image: image.to_string(),
         })
+    }
+
+    /// Indices of the inner cuts at which there are gradients.
+    fn differentiable(&self) -> Vec<usize> {
+        let Some(engine) = self.gradients else {
+            return Vec::new();
+        };
+        let names: Vec<&str> = engine
+            .supported()
+            .filter_map(|(name, how)| how.is_ok().then_some(name))
+            .collect();
+        (0..self.cuts.len())
+            .filter(|&i| names.contains(&self.cuts[i].name.as_str()))
+            .collect()
     }
 
     /// Class index of an image in the network's output.

@@ -98,6 +98,8 @@ pub fn plan(job: &Job, calibration: &Calibration) -> Result<Vec<StreamPlan>, Pro
         (ChannelTransform::Klt, SpatialTransform::None) => "klt",
         (ChannelTransform::None, SpatialTransform::Dct) => "dct",
         (ChannelTransform::None, SpatialTransform::None) => "planes",
+        (ChannelTransform::Task, SpatialTransform::Task) => "task-klt",
+        (ChannelTransform::Task, _) | (_, SpatialTransform::Task) => "task-mixed",
     };
     for (i, ((codec, bytes), cut)) in codecs.into_iter().zip(bytes).zip(&job.cuts).enumerate() {
         plan.push(StreamPlan {
@@ -114,13 +116,14 @@ pub fn plan(job: &Job, calibration: &Calibration) -> Result<Vec<StreamPlan>, Pro
         }
         let statistics = &calibration.cuts[i].raw;
         let imported = settings.imported_scores.get(&cut.name);
-        let scores = imported.unwrap_or(&statistics.energy);
+        let taylor = (!statistics.taylor.is_empty()).then_some(&statistics.taylor);
+        let scores = imported.or(taylor).unwrap_or(&statistics.energy);
         let mut order: Vec<usize> = (0..cut.maps).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-        let by = if imported.is_some() {
-            "imported"
-        } else {
-            "energy"
+        let by = match (imported, taylor) {
+            (Some(_), _) => "imported",
+            (None, Some(_)) => "taylor",
+            (None, None) => "energy",
         };
         for (name, bits_per_element, order) in [
             (format!("raw8-{by}"), 8, Some(order.clone())),

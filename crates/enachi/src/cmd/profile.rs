@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use enachi_core::profile::CutKind;
 use enachi_model::codec::{ChannelTransform, CodecSettings, SpatialTransform};
 use enachi_model::engine::RtenEngine;
+use enachi_model::gradient::GradientEngine;
 use enachi_model::graph::{Cut, Graph, LoadOptions, OnnxModel};
 use enachi_model::images::{Item, LabelledImages, Preprocess, split};
 use enachi_model::profiler::{Job, ProfileSettings, Step};
@@ -75,12 +76,12 @@ pub struct Args {
     #[arg(long, value_name = "1,C,H,W", value_delimiter = ',', num_args = 1)]
     input_shape: Option<Vec<usize>>,
     /// Transform over channels.
-    #[arg(long, value_enum, default_value = "klt")]
+    #[arg(long, value_enum, default_value = "task")]
     channels: Channels,
     /// Transform inside each map.
-    #[arg(long, value_enum, default_value = "dct")]
+    #[arg(long, value_enum, default_value = "task")]
     spatial: Spatial,
-    /// Side of a block of the spatial transform (default: the one up to 16 that fits the map best).
+    /// Side of a block of `--spatial dct` (default: the one up to 16 that fits the map best).
     #[arg(long, value_name = "N")]
     block: Option<usize>,
     /// Most transformed maps kept (truncates the KLT and its cost).
@@ -128,14 +129,22 @@ pub struct Args {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Channels {
+    /// Maps as they are, by falling energy.
     None,
+    /// Principal components.
     Klt,
+    /// Principal components in the metric of the answer's sensitivity.
+    Task,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Spatial {
+    /// Samples as they are.
     None,
+    /// Cosine transform on blocks.
     Dct,
+    /// Principal components over positions, in the metric of the answer's sensitivity.
+    Task,
 }
 
 /// Run the command.
@@ -162,7 +171,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let at_model = || format!("{}", args.model.display());
     let model = OnnxModel::load(&args.model, &options).with_context(at_model)?;
     let graph = Graph::new(&model).with_context(at_model)?;
-    let engine = RtenEngine::new(model).with_context(at_model)?;
+    let engine = RtenEngine::new(model.clone()).with_context(at_model)?;
     let preprocess = preprocess(&args, &graph)?;
     let cuts = choose_cuts(&args, &graph)?;
     let images = LabelledImages::find(&args.images, args.labels.as_deref(), graph.classes())?;
@@ -174,10 +183,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         calibration.len(),
         measured.len()
     );
+    let names: Vec<&str> = cuts.iter().map(|cut| cut.name.as_str()).collect();
+    let gradients = GradientEngine::new(&model, &graph, &names).with_context(at_model)?;
+    for (cut, reason) in gradients.supported() {
+        if let Err(reason) = reason {
+            eprintln!("{cut}: codec not weighted by the task: {reason}");
+        }
+    }
     let job = Job {
         settings: settings(&args)?,
         graph: &graph,
         engine: &engine,
+        gradients: Some(&gradients),
         preprocess,
         cuts,
         calibration,
@@ -253,10 +270,12 @@ fn settings(args: &Args) -> anyhow::Result<ProfileSettings> {
             channels: match args.channels {
                 Channels::None => ChannelTransform::None,
                 Channels::Klt => ChannelTransform::Klt,
+                Channels::Task => ChannelTransform::Task,
             },
             spatial: match args.spatial {
                 Spatial::None => SpatialTransform::None,
                 Spatial::Dct => SpatialTransform::Dct,
+                Spatial::Task => SpatialTransform::Task,
             },
             keep: args.keep,
             block: args.block,

@@ -1,13 +1,19 @@
 //! Calibration: from features of calibration images to [`Tables`].
 //!
-//! Four passes over the same images, each an exact sum over images taken in order, so that the result does not
-//! depend on the number of threads: channel moments → basis; coefficient scales → step, entry planes and bands;
-//! context and reconstruction counts → static models; bytes and distortion per plane → chunks and their order.
+//! Five passes over the same images, each an exact sum over images taken in order, so that the result does not
+//! depend on the number of threads: moments of channels and gradients → basis over channels; moments inside maps → basis
+//! over positions; coefficient scales → step, entry planes and bands; context and reconstruction counts → static models;
+//! bytes, distortion and energy per plane → chunks, their order, and what makes up for missing ones.
 
-use super::linalg::{gram, symmetric_eigen, transpose};
-use super::plane::{Counter, Known, SIGN, Writer};
-use super::range::RangeEncoder;
-use super::stream::{Codec, EncoderScratch, framed_bytes};
+mod basis;
+mod observe;
+mod schedule;
+
+use self::basis::{SpatialKind, spatial_kind};
+use self::schedule::{schedule, split_bands, water_level};
+use super::linalg::gram;
+use super::statistics::Probe;
+use super::stream::{Codec, EncoderScratch};
 use super::tables::*;
 use super::transform::{Geometry, Scratch, Transform};
 use serde::{Deserialize, Serialize};
@@ -20,6 +26,8 @@ pub enum ChannelTransform {
     None,
     /// Eigenvectors of the channel covariance.
     Klt,
+    /// Eigenvectors in the metric of the answer's sensitivity to each channel; `Klt` where no gradients are to be had.
+    Task,
 }
 
 /// Transform inside each map.
@@ -30,6 +38,9 @@ pub enum SpatialTransform {
     None,
     /// Orthonormal 2-D DCT on blocks.
     Dct,
+    /// Eigenvectors over positions in the metric of the answer's sensitivity to each position (unweighted where no
+    /// gradients are to be had): over all samples of maps up to 256, per direction up to a side of 64, else `Dct`.
+    Task,
 }
 
 /// What the user chooses about the codec.
@@ -39,7 +50,7 @@ pub struct CodecSettings {
     pub channels: ChannelTransform,
     /// Transform inside each map.
     pub spatial: SpatialTransform,
-    /// Side of a block, or `None` to choose by the size of the map.
+    /// Side of a DCT block, or `None` to choose by the size of the map.
     pub block: Option<usize>,
     /// Most transformed maps kept, or `None` for all that the finest step can see.
     pub keep: Option<usize>,
@@ -63,8 +74,8 @@ pub const SMALLEST_CHUNK_BYTES: f64 = 24.0;
 impl Default for CodecSettings {
     fn default() -> Self {
         Self {
-            channels: ChannelTransform::Klt,
-            spatial: SpatialTransform::Dct,
+            channels: ChannelTransform::Task,
+            spatial: SpatialTransform::Task,
             block: None,
             keep: None,
             snr_db: 12.0,
@@ -77,11 +88,23 @@ impl Default for CodecSettings {
 /// Reconstruction point inside a quantiser interval before it is measured.
 const INITIAL_POINT: f32 = 0.45;
 
+/// What the first pass leaves to the later ones.
+struct Channels {
+    analysis: Vec<f32>,
+    synthesis: Vec<f32>,
+    variance: Vec<f32>,
+    /// Moments of the gradients over positions; empty without gradients.
+    fisher: Vec<Vec<f64>>,
+    transform: Transform,
+}
+
 enum Stage {
     Moments,
+    Shape(Box<Channels>),
     Spread {
+        channels: Box<Channels>,
+        spatial: Spatial,
         transform: Box<Transform>,
-        analysis: Vec<f32>,
     },
     Counts(Box<Codec>),
     Rates(Box<Codec>),
@@ -118,22 +141,29 @@ impl Accumulator {
 pub struct Trainer {
     settings: CodecSettings,
     geometry: Geometry,
+    kind: SpatialKind,
     mean: Vec<f32>,
     stage: Stage,
 }
 
 /// Passes over the calibration images.
-pub const PASSES: usize = 4;
+pub const PASSES: usize = 5;
+/// The pass in which [`Trainer::observe`] looks at gradients.
+pub const GRADIENT_PASS: usize = 0;
 /// The pass whose sums [`Trainer::degrade`] needs.
-pub const SPREAD_PASS: usize = 1;
+pub const SPREAD_PASS: usize = 2;
+/// The last pass, in which [`Trainer::pooled`] answers.
+pub const RATES_PASS: usize = 4;
 
 impl Trainer {
     /// Trainer for a tensor of `maps × height × width`.
     pub fn new(settings: CodecSettings, maps: usize, height: usize, width: usize) -> Self {
+        let kind = spatial_kind(settings.spatial, height, width);
         let block = |length: usize| match (settings.spatial, settings.block) {
             (SpatialTransform::None, _) => 1,
-            (SpatialTransform::Dct, Some(side)) => side.clamp(1, length),
-            (SpatialTransform::Dct, None) => Geometry::best_block(length),
+            _ if kind != SpatialKind::Blocks => length,
+            (_, Some(side)) => side.clamp(1, length),
+            (_, None) => Geometry::best_block(length),
         };
         Self {
             settings,
@@ -144,39 +174,48 @@ impl Trainer {
                 block_height: block(height),
                 block_width: block(width),
             },
+            kind,
             mean: Vec::new(),
             stage: Stage::Moments,
         }
     }
 
-    /// Change the signal-to-noise ratio of the whole stream; has an effect up to the end of the second pass.
+    /// Change the signal-to-noise ratio of the whole stream; has an effect up to the end of the spread pass.
     pub fn set_snr_db(&mut self, snr_db: f64) {
         self.settings.snr_db = snr_db;
     }
 
-    /// Look at one feature; pure, so images can be looked at in parallel.
+    /// Look at one feature, and in [`GRADIENT_PASS`] at gradients of the log-probability of labels drawn from the
+    /// network's answer to it (each of the size of the feature; none where there are none to be had, but then for every
+    /// image). Pure, so images can be looked at in parallel.
     ///
     /// # Panics
     /// After the last pass.
-    pub fn observe(&self, feature: &[f32]) -> Partial {
+    pub fn observe(&self, feature: &[f32], gradients: &[&[f32]]) -> Partial {
         let g = &self.geometry;
         match &self.stage {
             Stage::Moments => {
                 let maps = feature.chunks_exact(g.area());
                 let sum = maps
-                    .clone()
                     .map(|map| map.iter().map(|&v| f64::from(v)).sum())
                     .collect();
-                let outer = match self.settings.channels {
-                    ChannelTransform::None => maps
-                        .map(|map| map.iter().map(|&v| f64::from(v) * f64::from(v)).sum())
-                        .collect(),
-                    ChannelTransform::Klt => gram(feature, g.maps, g.area())
-                        .into_iter()
-                        .map(f64::from)
-                        .collect(),
-                };
-                Partial(vec![sum, outer])
+                let outer = gram(feature, g.maps, g.area())
+                    .into_iter()
+                    .map(f64::from)
+                    .collect();
+                let mut moments = vec![sum, outer];
+                moments.extend(basis::gradient_moments(
+                    self.settings.channels,
+                    self.kind,
+                    g,
+                    gradients,
+                ));
+                Partial(moments)
+            }
+            Stage::Shape(channels) => {
+                let mut maps = Vec::new();
+                channels.transform.forward_channels(feature, &mut maps);
+                Partial(basis::spatial_moments(self.kind, g, &maps))
             }
             Stage::Spread { transform, .. } => {
                 let (mut y, mut scratch) = (Vec::new(), Scratch::default());
@@ -192,14 +231,14 @@ impl Trainer {
                 }
                 Partial(vec![energy])
             }
-            Stage::Counts(codec) => observe_counts(codec, feature),
-            Stage::Rates(codec) => observe_rates(codec, feature),
+            Stage::Counts(codec) => observe::observe_counts(codec, feature),
+            Stage::Rates(codec) => observe::observe_rates(codec, feature),
             Stage::Done(_) => unreachable!("training has ended"),
         }
     }
 
     /// What a feature would look like after a whole stream at `snr_db`, before any model is trained. `None` outside
-    /// the second pass; `sums` are that pass's.
+    /// [`SPREAD_PASS`]; `sums` are that pass's.
     pub fn degrade(&self, sums: &Accumulator, snr_db: f64, feature: &[f32]) -> Option<Vec<f32>> {
         let Stage::Spread { transform, .. } = &self.stage else {
             return None;
@@ -207,17 +246,33 @@ impl Trainer {
         let step = self.step(&self.variance(sums), snr_db)? as f32;
         let (mut y, mut scratch) = (Vec::new(), Scratch::default());
         transform.forward(feature, &mut scratch, &mut y);
+        let (mut before, mut after) = (0.0, 0.0);
         for v in &mut y {
+            before += f64::from(*v * *v);
             let magnitude = (v.abs() / step).floor();
             *v = if magnitude > 0.0 {
                 (magnitude + INITIAL_POINT) * step * v.signum()
             } else {
                 0.0
             };
+            after += f64::from(*v * *v);
         }
+        // A stand-in for the restoration, which is trained last: half of the missing energy, in decibels.
+        let stretch = (before / after.max(before * 1e-2)).powf(0.25) as f32;
+        y.iter_mut().for_each(|v| *v *= stretch);
         let mut out = vec![0.0; feature.len()];
         transform.inverse(&y, transform.kept(), &mut scratch, &mut out);
         Some(out)
+    }
+
+    /// Pooled feature of a feature, for the probe; `None` before [`RATES_PASS`].
+    pub fn pooled(&self, feature: &[f32]) -> Option<Vec<f32>> {
+        let Stage::Rates(codec) = &self.stage else {
+            return None;
+        };
+        let mut scratch = EncoderScratch::default();
+        codec.quantise(feature, &mut scratch);
+        Some(codec.pool(scratch.quantised().1))
     }
 
     /// End a pass. After [`PASSES`] of them [`Self::into_tables`] is ready.
@@ -227,9 +282,12 @@ impl Trainer {
         }
         let images = sums.images as f64;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Moments) {
-            Stage::Moments => self.choose_basis(&sums.sums[0], &sums.sums[1], images),
-            Stage::Spread { analysis, .. } => {
-                let tables = self.choose_scales(analysis, &self.variance(&sums))?;
+            Stage::Moments => self.choose_channels(&sums.sums, images),
+            Stage::Shape(channels) => self.choose_spatial(channels, &sums.sums),
+            Stage::Spread {
+                channels, spatial, ..
+            } => {
+                let tables = self.choose_scales(*channels, spatial, &self.variance(&sums))?;
                 Stage::Counts(Box::new(Codec::new(tables)?))
             }
             Stage::Counts(codec) => {
@@ -253,13 +311,21 @@ impl Trainer {
                     SMALLEST_CHUNK_BYTES.min(self.settings.chunk_bytes),
                     self.settings.chunk_bytes,
                 );
-                tables.chunks = schedule(
+                let chunks = schedule(
                     &tables.chunks,
                     &bytes,
                     &sums.sums[1],
                     &sums.sums[2],
                     chunk_bytes,
                 );
+                tables.chunk_bytes = chunks
+                    .iter()
+                    .map(|chunk| merged_bytes(&tables.chunks, &bytes, chunk))
+                    .collect();
+                tables.chunks = chunks;
+                let samples = images * self.geometry.area() as f64;
+                tables.restoration.energy =
+                    sums.sums[3].iter().map(|e| (e / samples) as f32).collect();
                 tables.validate()?;
                 Stage::Done(Box::new(tables))
             }
@@ -293,50 +359,68 @@ impl Trainer {
             .then(|| (6.0 * water_level(variance, total / 10f64.powf(snr_db / 10.0))).sqrt())
     }
 
-    fn choose_basis(&mut self, sum: &[f64], outer: &[f64], images: f64) -> Stage {
+    fn choose_channels(&mut self, sums: &[Vec<f64>], images: f64) -> Stage {
         let maps = self.geometry.maps;
         let samples = images * self.geometry.area() as f64;
+        let (sum, outer, fisher) = (&sums[0], &sums[1], &sums[2..]);
         let mean: Vec<f64> = sum.iter().map(|s| s / samples).collect();
         self.mean = mean.iter().map(|&m| m as f32).collect();
-        let analysis: Vec<f32> = match self.settings.channels {
-            ChannelTransform::Klt => {
-                let mut covariance = vec![0.0; maps * maps];
-                for i in 0..maps {
-                    for j in 0..maps {
-                        let second = (outer[i * maps + j] + outer[j * maps + i]) / 2.0;
-                        covariance[i * maps + j] = second / samples - mean[i] * mean[j];
-                    }
-                }
-                let (vectors, _) = symmetric_eigen(&covariance, maps);
-                vectors.iter().map(|&v| v as f32).collect()
+        let mut covariance = vec![0.0; maps * maps];
+        for i in 0..maps {
+            for j in 0..maps {
+                let second = (outer[i * maps + j] + outer[j * maps + i]) / 2.0;
+                covariance[i * maps + j] = second / samples - mean[i] * mean[j];
             }
-            ChannelTransform::None => {
-                let variance = |i: usize| outer[i] / samples - mean[i] * mean[i];
-                let mut order: Vec<usize> = (0..maps).collect();
-                order.sort_by(|&a, &b| variance(b).total_cmp(&variance(a)).then(a.cmp(&b)));
-                let mut matrix = vec![0.0; maps * maps];
-                for (row, &map) in order.iter().enumerate() {
-                    matrix[row * maps + map] = 1.0;
-                }
-                matrix
-            }
-        };
+        }
+        let (analysis, synthesis) = basis::channel_basis(
+            self.settings.channels,
+            &covariance,
+            fisher.first().filter(|f| !f.is_empty()).map(Vec::as_slice),
+            maps,
+        );
         let kept = self.settings.keep.unwrap_or(maps).clamp(1, maps);
         let analysis = analysis[..kept * maps].to_vec();
-        let transform = Transform::new(
-            self.geometry,
-            kept,
-            analysis.clone(),
-            transpose(&analysis, kept, maps),
-            self.mean.clone(),
-        );
-        Stage::Spread {
-            transform: Box::new(transform),
+        let synthesis = leading_columns(&synthesis, maps, maps, kept);
+        Stage::Shape(Box::new(Channels {
+            variance: (0..maps)
+                .map(|i| covariance[i * maps + i].max(0.0) as f32)
+                .collect(),
+            fisher: fisher.iter().skip(1).cloned().collect(),
+            transform: Transform::new(
+                self.geometry,
+                kept,
+                analysis.clone(),
+                synthesis.clone(),
+                self.mean.clone(),
+                &Spatial::Blocks,
+            ),
             analysis,
+            synthesis,
+        }))
+    }
+
+    fn choose_spatial(&self, channels: Box<Channels>, sums: &[Vec<f64>]) -> Stage {
+        let spatial = basis::spatial_basis(self.kind, &self.geometry, sums, &channels.fisher);
+        Stage::Spread {
+            transform: Box::new(Transform::new(
+                self.geometry,
+                channels.transform.kept(),
+                channels.analysis.clone(),
+                channels.synthesis.clone(),
+                self.mean.clone(),
+                &spatial,
+            )),
+            channels,
+            spatial,
         }
     }
 
-    fn choose_scales(&self, analysis: Vec<f32>, variance: &[f64]) -> Result<Tables, TablesError> {
+    fn choose_scales(
+        &self,
+        channels: Channels,
+        spatial: Spatial,
+        variance: &[f64],
+    ) -> Result<Tables, TablesError> {
         let g = self.geometry;
         let f = g.frequencies();
         let (down, across) = g.blocks();
@@ -371,14 +455,25 @@ impl Trainer {
             geometry: g,
             kept,
             mean: self.mean.clone(),
-            analysis: analysis[..kept * g.maps].to_vec(),
-            synthesis: None,
+            analysis: channels.analysis[..kept * g.maps].to_vec(),
+            synthesis: (self.settings.channels == ChannelTransform::Task).then(|| {
+                let columns = channels.analysis.len() / g.maps;
+                leading_columns(&channels.synthesis, g.maps, columns, kept)
+            }),
+            spatial,
             step: step as f32,
             scale,
             bands,
             chunks: Vec::new(),
+            chunk_bytes: Vec::new(),
             models: vec![1 << 14; CONTEXTS],
             points: vec![INITIAL_POINT; MAGNITUDE_CLASSES * RATIO_CLASSES],
+            restoration: Restoration {
+                energy: vec![0.0; kept * MAX_PLANES],
+                variance: channels.variance,
+                exponents: Vec::new(),
+            },
+            probe: Probe::default(),
         };
         for band in 0..tables.bands.len() {
             for plane in (0..tables.planes(band)).rev() {
@@ -387,49 +482,32 @@ impl Trainer {
                     high: plane,
                     low: plane,
                 });
+                tables.chunk_bytes.push(0.0);
             }
         }
         Ok(tables)
     }
 }
 
-/// Level θ at which reverse water-filling leaves the given distortion: Σ min(σ², θ) = `distortion`.
-fn water_level(variance: &[f64], distortion: f64) -> f64 {
-    let (mut low, mut high) = (0.0, variance.iter().copied().fold(0.0, f64::max));
-    for _ in 0..100 {
-        let middle = (low + high) / 2.0;
-        if variance.iter().map(|&v| v.min(middle)).sum::<f64>() > distortion {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    high
+/// Mean bytes of a chunk from those of single planes.
+fn merged_bytes(single: &[ChunkSpec], bytes: &[f64], chunk: &ChunkSpec) -> f32 {
+    let inside = |plane: &ChunkSpec| {
+        plane.band == chunk.band && (chunk.low..=chunk.high).contains(&plane.low)
+    };
+    single
+        .iter()
+        .zip(bytes)
+        .filter(|(plane, _)| inside(plane))
+        .map(|(_, b)| *b as f32)
+        .sum()
 }
 
-/// Most bands of a cut.
-const MOST_BANDS: usize = 64;
-
-/// Split maps into runs of about equal expected bits.
-fn split_bands(bits: &[f64], target: f64) -> Vec<Band> {
-    let total: f64 = bits.iter().sum();
-    let count = (total / target)
-        .ceil()
-        .clamp(1.0, bits.len().min(MOST_BANDS) as f64);
-    let mut bands: Vec<Band> = Vec::new();
-    let (mut first, mut sum) = (0, 0.0);
-    for (map, b) in bits.iter().enumerate() {
-        sum += b;
-        let due = total * (bands.len() + 1) as f64 / count;
-        if sum >= due * (1.0 - 1e-12) || map + 1 == bits.len() {
-            bands.push(Band {
-                first: first as u32,
-                count: (map + 1 - first) as u32,
-            });
-            first = map + 1;
-        }
-    }
-    bands
+/// The first `kept` columns of a `rows × columns` matrix.
+fn leading_columns(matrix: &[f32], rows: usize, columns: usize, kept: usize) -> Vec<f32> {
+    (0..rows)
+        .flat_map(|r| &matrix[r * columns..][..kept])
+        .copied()
+        .collect()
 }
 
 /// Krichevsky–Trofimov estimate, in 2^15 parts.
@@ -437,156 +515,4 @@ fn probability_of_false(zeros: f64, ones: f64) -> u16 {
     let p = (zeros + 0.5) / (zeros + ones + 1.0);
     let (low, high) = (*PROBABILITIES.start(), *PROBABILITIES.end());
     (p * 32768.0).round().clamp(low.into(), high.into()) as u16
-}
-
-fn observe_counts(codec: &Codec, feature: &[f32]) -> Partial {
-    let tables = codec.tables();
-    let mut scratch = EncoderScratch::default();
-    codec.quantise(feature, &mut scratch);
-    let (truth, coefficients) = scratch.quantised();
-    let mut known = Known::default();
-    known.reset(truth.len());
-    let mut counts = vec![[0u64; 2]; CONTEXTS];
-    let mut points = vec![[0.0f64; 2]; MAGNITUDE_CLASSES * RATIO_CLASSES];
-    for spec in &tables.chunks {
-        let mut counter = Counter {
-            counts: &mut counts,
-        };
-        let band = usize::from(spec.band);
-        codec
-            .planes()
-            .code(band, spec.low, truth, &mut known, &mut counter);
-        let unit = tables.step * (1u32 << spec.low) as f32;
-        for_significant(codec, band, spec.low, &known, |i, value, scale| {
-            let magnitude = value & !SIGN;
-            let offset = coefficients[i].abs() / unit - f32::from(magnitude);
-            let class = magnitude_class(magnitude) * RATIO_CLASSES + ratio_class(scale, spec.low);
-            points[class][0] += f64::from(offset.clamp(0.0, 1.0));
-            points[class][1] += 1.0;
-        });
-    }
-    let flat = counts.iter().flatten().map(|&n| n as f64).collect();
-    Partial(vec![flat, points.concat()])
-}
-
-fn observe_rates(codec: &Codec, feature: &[f32]) -> Partial {
-    let tables = codec.tables();
-    let mut scratch = EncoderScratch::default();
-    codec.quantise(feature, &mut scratch);
-    let (truth, coefficients) = scratch.quantised();
-    let per_map = tables.geometry.coefficients();
-    let energy: Vec<f64> = tables
-        .bands
-        .iter()
-        .map(|band| {
-            coefficients[band.first as usize * per_map..][..band.count as usize * per_map]
-                .iter()
-                .map(|&y| f64::from(y) * f64::from(y))
-                .sum()
-        })
-        .collect();
-    let mut known = Known::default();
-    known.reset(truth.len());
-    let (mut bytes, mut distortion) = (Vec::new(), Vec::new());
-    for (id, spec) in tables.chunks.iter().enumerate() {
-        let band = usize::from(spec.band);
-        let mut writer = Writer {
-            models: &tables.models,
-            encoder: RangeEncoder::default(),
-        };
-        codec
-            .planes()
-            .code(band, spec.low, truth, &mut known, &mut writer);
-        bytes.push(framed_bytes(id as u16, writer.encoder.finish().len()) as f64);
-        let mut removed = 0.0;
-        for_significant(codec, band, spec.low, &known, |i, value, scale| {
-            let y = f64::from(coefficients[i]);
-            let estimate = f64::from(codec.value(value, scale, spec.low));
-            removed += y * y - (y - estimate) * (y - estimate);
-        });
-        distortion.push(energy[band] - removed);
-    }
-    Partial(vec![bytes, distortion, energy])
-}
-
-/// Visit every significant coefficient of a band: index, known value, scale class.
-fn for_significant(
-    codec: &Codec,
-    band: usize,
-    plane: u8,
-    known: &Known,
-    mut visit: impl FnMut(usize, u16, i8),
-) {
-    let planes = codec.planes();
-    let Band { first, count } = codec.tables().bands[band];
-    let f = codec.tables().geometry.frequencies();
-    for map in first as usize..(first + count) as usize {
-        for block in 0..planes.blocks() {
-            for &frequency in planes.active(map, plane) {
-                let i = (map * planes.blocks() + block) * f + usize::from(frequency);
-                if known.values[i] & !SIGN != 0 {
-                    visit(i, known.values[i], planes.scale(map, frequency));
-                }
-            }
-        }
-    }
-}
-
-/// Merge single planes into chunks of at least `chunk_bytes` (mean), and order them by distortion removed per byte.
-///
-/// Inside a band the order is given; between bands the next chunk is taken from the band whose best look-ahead
-/// (largest mean slope over any number of its next chunks) is steepest, which follows the convex hull of each band.
-fn schedule(
-    single: &[ChunkSpec],
-    bytes: &[f64],
-    distortion: &[f64],
-    energy: &[f64],
-    chunk_bytes: f64,
-) -> Vec<ChunkSpec> {
-    struct Unit {
-        spec: ChunkSpec,
-        bytes: f64,
-        gain: f64,
-    }
-    let mut bands: Vec<Vec<Unit>> = energy.iter().map(|_| Vec::new()).collect();
-    let mut before = energy.to_vec();
-    for (i, &spec) in single.iter().enumerate() {
-        let band = usize::from(spec.band);
-        let gain = before[band] - distortion[i];
-        before[band] = distortion[i];
-        match bands[band].last_mut() {
-            Some(unit) if unit.bytes < chunk_bytes => {
-                unit.spec.low = spec.low;
-                unit.bytes += bytes[i];
-                unit.gain += gain;
-            }
-            _ => bands[band].push(Unit {
-                spec,
-                bytes: bytes[i],
-                gain,
-            }),
-        }
-    }
-    let slope = |units: &[Unit]| {
-        let (mut gain, mut cost, mut best) = (0.0, 0.0, f64::NEG_INFINITY);
-        for unit in units {
-            gain += unit.gain;
-            cost += unit.bytes;
-            best = f64::max(best, gain / cost);
-        }
-        best
-    };
-    let mut next = vec![0; bands.len()];
-    let mut order = Vec::new();
-    loop {
-        let steepest = (0..bands.len())
-            .filter(|&b| next[b] < bands[b].len())
-            .map(|b| (slope(&bands[b][next[b]..]), b))
-            .max_by(|x, y| x.0.total_cmp(&y.0).then(y.1.cmp(&x.1)));
-        let Some((_, band)) = steepest else {
-            return order;
-        };
-        order.push(bands[band][next[band]].spec);
-        next[band] += 1;
-    }
 }
