@@ -27,6 +27,18 @@ pub enum DeploymentError {
         /// "; did you mean ...", or nothing.
         suggestion: String,
     },
+    /// A picture stream that the profile does not have.
+    #[error(
+        "profile.picture_stream = {name:?}: must be a stream of the profile's input: {known}{suggestion}"
+    )]
+    UnknownPictureStream {
+        /// Name given.
+        name: String,
+        /// Names there are.
+        known: String,
+        /// "; did you mean ...", or nothing.
+        suggestion: String,
+    },
     /// No cut is left to choose from.
     #[error(
         "profile.candidates, profile.forbid_input, profile.forbid_local: no cut is left to choose from; must leave at least one of {known}"
@@ -72,6 +84,9 @@ pub struct Device {
     pub group: usize,
     /// Index of its deadline among the distinct deadlines: one batch each.
     pub batch: usize,
+    /// Most that the amplifier draws \[W\]: p_max over its efficiency. Every power of policies, power laws and records
+    /// is a drawn one.
+    pub drawn_power_max_w: f64,
     /// Processor.
     pub compute: Compute,
     /// What the radio costs beside the radiated power.
@@ -146,6 +161,23 @@ impl Deployment {
                 });
             }
         }
+        if let Some(name) = &scenario.profile.picture_stream {
+            let input = profile.cuts.iter().filter(|cut| cut.kind == CutKind::Input);
+            let names = || {
+                input
+                    .clone()
+                    .flat_map(|cut| &cut.streams)
+                    .map(|s| s.name.as_str())
+            };
+            if !names().any(|known| known == name) {
+                return Err(DeploymentError::UnknownPictureStream {
+                    name: name.clone(),
+                    known: names().collect::<Vec<_>>().join(", "),
+                    suggestion: nearest(name, names())
+                        .map_or(String::new(), |near| format!("; did you mean `{near}`?")),
+                });
+            }
+        }
         let noise = match scenario.channel.noise {
             NoiseKind::Exact => Noise::Exact {
                 psd_w_per_hz: scenario.channel.noise_psd_w_per_hz,
@@ -177,6 +209,7 @@ impl Deployment {
                 });
             let device = Device {
                 mean_gain: of.mean_gain,
+                drawn_power_max_w: values.power_max_w / values.amplifier_efficiency,
                 group,
                 batch,
                 compute: Compute {
@@ -353,7 +386,11 @@ impl Deployment {
         let mut shared = Vec::with_capacity(cuts.len());
         for &cut in &cuts {
             let profile = &self.profile.cuts[cut];
-            let stream = pick_stream(profile, stream_use);
+            let stream = pick_stream(
+                profile,
+                stream_use,
+                self.scenario.profile.picture_stream.as_deref(),
+            );
             let first = offer.levels.len() as u32;
             if let Some(index) = stream {
                 offer
@@ -522,16 +559,19 @@ fn raw_bits_per_element(cut: &CutProfile) -> u32 {
         .unwrap_or(32)
 }
 
-/// The cut's stream that fits `stream_use` best; `None` for all-local.
-fn pick_stream(cut: &CutProfile, stream_use: StreamUse) -> Option<u32> {
+/// The cut's stream that fits `stream_use` best; `None` for all-local. `picture` names the one in which the input is sent,
+/// unless raw pixels are wanted.
+fn pick_stream(cut: &CutProfile, stream_use: StreamUse, picture: Option<&str>) -> Option<u32> {
     let find = |fits: &dyn Fn(&Stream) -> bool| cut.streams.iter().position(fits);
     let raw = |s: &Stream| s.name.starts_with("raw") || s.name == "pixels";
     let ladder = |s: &Stream| s.ladder == LadderKind::Alternatives;
+    let named = picture.filter(|_| cut.kind == CutKind::Input);
+    let named = named.and_then(|name| find(&|s| s.name == name));
     let best = match stream_use {
-        StreamUse::Progressive => None,
+        StreamUse::Progressive => named,
         StreamUse::Unordered => find(&|s| s.name.contains("random")).or_else(|| find(&|s| raw(s))),
         StreamUse::RawInput => find(&|s| raw(s)),
-        StreamUse::ImageCodec => find(&|s| ladder(s) && !raw(s)),
+        StreamUse::ImageCodec => named.or_else(|| find(&|s| ladder(s) && !raw(s))),
     };
     (!cut.streams.is_empty()).then(|| best.unwrap_or(0) as u32)
 }

@@ -92,13 +92,15 @@ impl<'a> Runner<'a> {
             .iter()
             .enumerate()
             .map(|(index, device)| {
-                device.mean_gain.unwrap_or_else(|| {
+                // What the amplifier draws counts, so the channel begins before it.
+                let gain = device.mean_gain.unwrap_or_else(|| {
                     let [near_m, far_m] = device.values.distance_m;
                     let distance_m = world.distance_m(index as u32, near_m, far_m);
                     let loss_db = channel.path_loss_1m_db
                         + 10.0 * channel.path_loss_exponent * distance_m.log10();
                     10f64.powf(-loss_db / 10.0)
-                })
+                });
+                gain * device.values.amplifier_efficiency
             })
             .collect();
         let views = deployment
@@ -110,7 +112,7 @@ impl<'a> Runner<'a> {
                 energy_budget_j: device.values.energy_budget_j,
                 gain: 0.0,
                 fading: deployment.fading_view(),
-                power_max_w: device.values.power_max_w,
+                power_max_w: device.drawn_power_max_w,
                 deadline_s: device.values.deadline_s,
                 weight: device.values.weight,
                 candidates: candidates.clone(),

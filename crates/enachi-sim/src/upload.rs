@@ -233,9 +233,7 @@ impl Upload<'_> {
         let bandwidth_hz = self.grant.bandwidth_hz;
         let reference_w = self.grant.reference_power_w;
         let noise_w = self.deployment.radio.noise_power_w(bandwidth_hz);
-        let power_max_w = self.deployment.devices[self.device as usize]
-            .values
-            .power_max_w;
+        let power_max_w = self.deployment.devices[self.device as usize].drawn_power_max_w;
         let link = Link {
             bandwidth_hz,
             noise_w,

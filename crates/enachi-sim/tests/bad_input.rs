@@ -30,6 +30,12 @@ fn unknown_names_are_suggested() {
         "{message}"
     );
     assert!(message.contains("did you mean `block2`?"), "{message}");
+    let message = error("[profile]\npicture_stream = \"jpg\"");
+    assert!(
+        message.contains("profile.picture_stream = \"jpg\""),
+        "{message}"
+    );
+    assert!(message.contains("did you mean `jpeg`?"), "{message}");
     let message = error("policies = [\"enaci\"]");
     assert!(message.contains("did you mean \"enachi\"?"), "{message}");
     let message = error("policies = [\"progressive-ftx@blok1\"]");

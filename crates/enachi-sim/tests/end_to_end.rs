@@ -250,3 +250,69 @@ fn a_stream_measured_on_few_images_does_not_shrink_the_draw() {
     // 600 draws from 60 images.
     assert_eq!(seen.len(), common::IMAGES);
 }
+
+/// An amplifier that radiates half of what it draws is a channel of half the gain behind an amplifier of twice the power:
+/// the same run to the last bit.
+#[test]
+fn an_amplifier_is_the_first_part_of_the_channel() {
+    let head = "policies = [\"enachi\", \"tracking\", \"jpeg-equal-share\", \"enachi+water-filling\"]\n\
+        frames = 40\nwarmup_frames = 0\n[channel]\nbandwidth_hz = 6e5\n[device]\nenergy_budget_j = 0.03\n";
+    let lossy = run(&format!(
+        "{head}power_max_w = 0.2\namplifier_efficiency = 0.5\n[[devices]]\ncount = 3\nmean_gain = 4e-13\n"
+    ));
+    let ideal = run(&format!(
+        "{head}power_max_w = 0.4\n[[devices]]\ncount = 3\nmean_gain = 2e-13\n"
+    ));
+    assert_eq!(lossy.frames, ideal.frames);
+    let radiating = run(&format!(
+        "{head}power_max_w = 0.2\n[[devices]]\ncount = 3\nmean_gain = 4e-13\n"
+    ));
+    assert_ne!(lossy.frames, radiating.frames);
+}
+
+#[test]
+fn the_picture_goes_out_in_the_stream_that_the_scenario_names() {
+    let mut profile = profile();
+    // A better codec behind JPEG, and raw pixels behind both.
+    let input = &mut profile.cuts[0].streams;
+    let mut better = input[0].clone();
+    better.name = "webp-ladder".into();
+    better.samples.bits.iter_mut().for_each(|bits| *bits /= 2);
+    let curve = better.measured.as_mut().unwrap();
+    curve.bits.iter_mut().for_each(|bits| *bits /= 2.0);
+    better.total_bits /= 2.0;
+    let mut pixels = input[0].clone();
+    pixels.name = "pixels".into();
+    input.extend([better, pixels]);
+    let run = |named: &str| {
+        let text = format!(
+            "policies = [\"jpeg-equal-share\", \"progressive-ftx@input\", \"edge-only\"]\n[profile]\n{named}\n{BASE}"
+        );
+        let text = text.replacen(
+            "[profile]",
+            "frames = 20\nwarmup_frames = 0\nseeds = 1\n[profile]",
+            1,
+        );
+        let text = text.replace("\nframes = 60\nwarmup_frames = 10\nseeds = 2\n", "\n");
+        let deployment = Deployment::new(scenario(&text), profile.clone()).unwrap();
+        let (deployment, records) =
+            simulate(deployment, &factory(), &AtomicBool::new(false), &Unwatched).unwrap();
+        let names = deployment.names(records.names.policies.clone()).streams;
+        let mut used: Vec<Vec<String>> = vec![Vec::new(); 3];
+        for frame in &records.frames {
+            if let Some(stream) = frame.stream {
+                used[frame.policy as usize].push(names[stream as usize].clone());
+            }
+        }
+        for streams in &mut used {
+            streams.sort();
+            streams.dedup();
+        }
+        used
+    };
+    assert_eq!(run(""), [["jpeg"], ["jpeg"], ["pixels"]]);
+    assert_eq!(
+        run("picture_stream = \"webp-ladder\""),
+        [["webp-ladder"], ["webp-ladder"], ["pixels"]]
+    );
+}

@@ -115,7 +115,8 @@ fn a_profile_holds_every_cut_and_does_not_depend_on_threads() {
             .map(|s| (s.name.as_str(), s.samples.images))
             .collect()
     };
-    assert_eq!(streams(0), [("jpeg", 24), ("pixels", 24)]);
+    let pictures = ["jpeg", "webp", "jpeg-ladder", "webp-ladder", "pixels"];
+    assert_eq!(streams(0), pictures.map(|name| (name, 24)));
     let inner = [
         ("klt-dct", 24),
         ("raw8-energy", 5),
@@ -124,10 +125,20 @@ fn a_profile_holds_every_cut_and_does_not_depend_on_threads() {
         ("raw32-random", 5),
     ];
     assert_eq!(streams(1), inner);
-    assert_eq!(one.cuts[0].streams[0].ladder, LadderKind::Alternatives);
+    for stream in &one.cuts[0].streams[..4] {
+        assert_eq!(stream.ladder, LadderKind::Alternatives);
+        let bits = &stream.measured.as_ref().unwrap().bits;
+        assert!(bits.windows(2).all(|w| w[0] < w[1]), "{bits:?}");
+        let rungs = &one.meta.settings[&format!("{}.rungs", stream.name)];
+        assert_eq!(
+            rungs.split(", ").count() as u32,
+            stream.total_chunks,
+            "{rungs}"
+        );
+    }
 
     // Whole raw maps at 32 bits and raw pixels are the uncompressed network, answer by answer.
-    for stream in [&one.cuts[0].streams[1], &one.cuts[1].streams[2]] {
+    for stream in [&one.cuts[0].streams[4], &one.cuts[1].streams[2]] {
         let last = stream.samples.checkpoints - 1;
         for (i, image) in one.images[..stream.samples.images].iter().enumerate() {
             assert_eq!(stream.samples.top1[stream.samples.at(i, last)], image.top1);
@@ -211,6 +222,28 @@ fn damaged_and_foreign_rows_are_measured_again() {
 }
 
 #[test]
+fn picture_streams_can_be_left_out() {
+    let lab = Lab::new("pictures");
+    succeed(&lab.run(&[
+        "--webp-qualities",
+        "0",
+        "--picture-sides",
+        "0",
+        "--jpeg-qualities",
+        "20,60,95",
+        "--raw-images",
+        "0",
+    ]));
+    let profile = lab.profile();
+    let names: Vec<&str> = profile.cuts[0]
+        .streams
+        .iter()
+        .map(|s| s.name.as_str())
+        .collect();
+    assert_eq!(names, ["jpeg", "pixels"]);
+}
+
+#[test]
 fn a_network_without_finite_scores_has_no_profile() {
     let lab = Lab::new("nan");
     let mut net = NetBuilder::square(3, 16);
@@ -247,6 +280,14 @@ fn bad_input_gets_one_clear_error() {
     expect(
         lab.fails(&["--label-offset", "3"]),
         &["--label-offset 3", "5 classes"],
+    );
+    expect(
+        lab.fails(&["--webp-qualities", "5,3"]),
+        &["WebP qualities [5, 3]", "1 to 100"],
+    );
+    expect(
+        lab.fails(&["--picture-sides", "8,16"]),
+        &["picture sides [8, 16]", "1 to 15"],
     );
     std::fs::write(lab.0.join("scores.json"), r#"{"block": [1, 2]}"#).unwrap();
     expect(

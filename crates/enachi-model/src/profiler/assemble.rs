@@ -1,7 +1,7 @@
 //! From the journal to a [`Profile`].
 
 use super::Job;
-use super::journal::{Journal, Row};
+use super::journal::Row;
 use super::streams::{Coder, StreamPlan};
 use super::timing::Timings;
 use enachi_core::fit;
@@ -11,17 +11,16 @@ use enachi_core::profile::{CutKind, CutProfile, Image, Meta, Profile, Samples, S
 pub fn profile(
     job: &Job,
     plan: &[StreamPlan],
-    journal: &Journal,
+    rows: &[Row],
     nothing: &[(u16, f32)],
     timings: &Timings,
 ) -> Profile {
-    let rows: Vec<&Row> = journal.rows().values().collect();
     let labels: Vec<u16> = job.measured.iter().map(|item| job.class(item)).collect();
     let images: Vec<Image> = job
         .measured
         .iter()
         .zip(&labels)
-        .zip(&rows)
+        .zip(rows)
         .map(|((item, &label), row)| Image {
             name: item.name.clone(),
             label,
@@ -34,7 +33,7 @@ pub fn profile(
     let floor = 1.0 / f64::from(classes);
     let stream = |s: usize| {
         let plan = &plan[s];
-        let samples = samples(plan, s, &rows, &labels, nothing[plan.cut]);
+        let samples = samples(plan, s, rows, &labels, nothing[plan.cut]);
         let measured = fit::measure(&samples, &correct[..plan.images], job.settings.seed);
         let total_bits = measured.bits.last().copied().unwrap_or(0.0);
         let (encode_macs, decode_macs) = plan.macs();
@@ -102,7 +101,7 @@ pub fn profile(
 fn samples(
     plan: &StreamPlan,
     stream: usize,
-    rows: &[&Row],
+    rows: &[Row],
     labels: &[u16],
     nothing: (u16, f32),
 ) -> Samples {
@@ -157,10 +156,17 @@ fn settings(job: &Job, plan: &[StreamPlan]) -> std::collections::BTreeMap<String
         "jpeg.mode",
         "progressive, 4:2:0, optimised Huffman tables".into(),
     );
+    set("webp.qualities", format!("{:?}", s.webp_qualities));
+    set("webp.mode", "libwebp, method 6".into());
+    set("picture_sides", format!("{:?}", s.picture_sides));
     set("raw_images", s.raw_images.to_string());
     set("label_offset", s.label_offset.to_string());
     set("preprocess", format!("{:?}", job.preprocess));
     for stream in plan {
+        if let Coder::Picture(rungs) = &stream.coder {
+            let names: Vec<String> = rungs.iter().map(|rung| rung.to_string()).collect();
+            set(&format!("{}.rungs", stream.name), names.join(", "));
+        }
         if let Coder::Feature(codec) = &stream.coder {
             let t = codec.tables();
             let g = t.geometry;

@@ -1,8 +1,10 @@
 //! The work folder of a profiling job: what is finished survives a stop.
 //!
-//! `job.json` says what the work belongs to, `calibration.safetensors` and `calibration.json` hold the first phase, and
-//! `rows.jsonl` gains one line per measured image. A line that was cut off is measured again.
+//! `job.json` says what the work belongs to, `calibration.safetensors` and `calibration.json` hold the first phase,
+//! `pictures.json` the ladders of cut 0, and `rows.jsonl` gains one line per measured image. A line that was cut off is
+//! measured again.
 
+use super::pictures::Ladder;
 use super::streams::StreamPlan;
 use super::{Calibration, CutCalibration, Job, RawStatistics};
 use crate::codec::file;
@@ -159,6 +161,30 @@ impl Journal {
             serde_json::to_vec(&(&made.input_mean, raw)).map_err(|e| damaged(e.to_string()))?;
         // Written last: its presence says that both are complete.
         replace(&self.folder.join("calibration.json"), &text)
+    }
+
+    /// The picture ladders, if they were chosen.
+    pub fn pictures(&self) -> Result<Option<Vec<Ladder>>, JournalError> {
+        let path = self.folder.join("pictures.json");
+        match fs::read(&path) {
+            Ok(text) => {
+                serde_json::from_slice(&text)
+                    .map(Some)
+                    .map_err(|e| JournalError::Damaged {
+                        path,
+                        reason: e.to_string(),
+                    })
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(at(&path)(e)),
+        }
+    }
+
+    /// Keep the chosen picture ladders.
+    pub fn store_pictures(&self, ladders: &[Ladder]) -> Result<(), JournalError> {
+        let path = self.folder.join("pictures.json");
+        let text = serde_json::to_vec(ladders).map_err(|e| at(&path)(e.into()))?;
+        replace(&path, &text)
     }
 
     /// Forget rows that do not have the shape of the plan: they are measured again.

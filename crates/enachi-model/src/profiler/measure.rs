@@ -6,9 +6,10 @@ use super::{Job, ProfilerError, Step};
 use crate::codec::EncoderScratch;
 use crate::images::{RgbCrop, to_tensor};
 use crate::parallel::for_each_parallel;
-use crate::picture::{decode_jpeg, encode_jpeg};
+use crate::picture::Rung;
 use crate::raw::random_order;
 use crate::tensor::Tensor;
+use std::collections::HashMap;
 
 /// Measure every image that the journal does not hold yet.
 pub fn measure(
@@ -44,6 +45,7 @@ fn measure_image(job: &Job, plan: &[StreamPlan], image: usize) -> Result<Row, Pr
     let name = &job.measured[image].name;
     let whole = job.read(&scores, name)?;
     let mut scratch = EncoderScratch::default();
+    let mut answered = HashMap::new();
     let streams = plan
         .iter()
         .map(|stream| {
@@ -64,7 +66,7 @@ fn measure_image(job: &Job, plan: &[StreamPlan], image: usize) -> Result<Row, Pr
                     let bits = picture.pixels.len() as u32 * 8;
                     vec![(bits, whole.top1, whole.entropy_nats)]
                 }
-                Coder::Jpeg(qualities) => run.jpeg(&picture, qualities)?,
+                Coder::Picture(rungs) => run.picture(&picture, rungs, &mut answered)?,
                 Coder::Feature(codec) => {
                     run.feature(codec, &features[stream.cut - 1], &mut scratch)?
                 }
@@ -116,13 +118,25 @@ impl Run<'_> {
         Ok((bits, answer.top1, answer.entropy_nats))
     }
 
-    fn jpeg(&self, picture: &RgbCrop, qualities: &[u8]) -> Result<Vec<Outcome>, ProfilerError> {
-        qualities
+    /// Ladders share rungs; each is `answered` once.
+    fn picture(
+        &self,
+        picture: &RgbCrop,
+        rungs: &[Rung],
+        answered: &mut HashMap<Rung, Outcome>,
+    ) -> Result<Vec<Outcome>, ProfilerError> {
+        rungs
             .iter()
-            .map(|&quality| {
-                let bytes = encode_jpeg(picture, quality)?;
-                let received = decode_jpeg(&bytes, quality)?;
-                self.answer(bytes.len() * 8, &to_tensor(&received, &self.job.preprocess))
+            .map(|rung| {
+                if let Some(known) = answered.get(rung) {
+                    return Ok(*known);
+                }
+                let bytes = rung.encode(picture)?;
+                let received = rung.decode(&bytes, picture.width)?;
+                let outcome =
+                    self.answer(bytes.len() * 8, &to_tensor(&received, &self.job.preprocess))?;
+                answered.insert(*rung, outcome);
+                Ok(outcome)
             })
             .collect()
     }

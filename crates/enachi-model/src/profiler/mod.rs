@@ -11,6 +11,7 @@ mod assemble;
 mod calibrate;
 mod journal;
 mod measure;
+mod pictures;
 mod restoration;
 mod sensitivity;
 mod streams;
@@ -18,6 +19,7 @@ mod timing;
 
 pub use calibrate::{Calibration, CutCalibration, RawStatistics};
 pub use journal::JournalError;
+pub use pictures::Ladder;
 pub use streams::StreamPlan;
 
 use crate::answer::{Answer, read_answer};
@@ -28,7 +30,7 @@ use crate::graph::{Cut, Graph};
 use crate::images::{
     ImageError, Item, Preprocess, RgbCrop, decode_rgb_crop, read_image, to_tensor,
 };
-use crate::picture::JpegError;
+use crate::picture::PictureError;
 use crate::tensor::Tensor;
 use enachi_core::profile::Profile;
 use serde::{Deserialize, Serialize};
@@ -47,8 +49,12 @@ pub struct ProfileSettings {
     /// Choose the quality of the whole stream per cut so that the answer moves by at most this divergence \[nat\];
     /// `None` takes `codec.snr_db` as it is.
     pub max_divergence_nats: Option<f64>,
-    /// JPEG qualities of cut 0, ascending.
+    /// JPEG qualities of cut 0, ascending, 1..=100.
     pub jpeg_qualities: Vec<u8>,
+    /// WebP qualities of cut 0, ascending, 1..=100; empty leaves WebP out.
+    pub webp_qualities: Vec<u8>,
+    /// Sides that the picture is shrunk to in the mixed ladders, besides its own \[pixel\]; empty leaves those out.
+    pub picture_sides: Vec<u32>,
     /// How many of the measured images the raw-map streams are measured on; 0 leaves those streams out.
     pub raw_images: usize,
     /// Importance scores per cut and map that replace the activation energy in the order of raw maps.
@@ -124,7 +130,7 @@ pub enum ProfilerError {
     },
     /// The picture could not be coded.
     #[error(transparent)]
-    Jpeg(#[from] JpegError),
+    Picture(#[from] PictureError),
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -151,9 +157,19 @@ impl Job<'_> {
                 made
             }
         };
-        let plan = streams::plan(self, &calibration)?;
+        let pictures = match journal.pictures()? {
+            Some(found) => found,
+            None => {
+                let made = pictures::choose(self, progress)?;
+                journal.store_pictures(&made)?;
+                made
+            }
+        };
+        let mut plan = streams::plan(self, &calibration, &pictures)?;
         journal.keep_matching(&plan);
         measure::measure(self, &plan, &mut journal, progress)?;
+        let mut rows: Vec<journal::Row> = journal.rows().values().cloned().collect();
+        pictures::drop_falling(&mut plan, &mut rows);
         let timings = timing::measure(self, &plan, progress)?;
         let tables = crate::codec::file::to_bytes(self.graph.sha256(), calibration.tables())
             .map_err(|source| ProfilerError::Codec {
@@ -161,7 +177,7 @@ impl Job<'_> {
                 source,
             })?;
         let nothing = self.nothing_sent(&calibration)?;
-        let profile = assemble::profile(self, &plan, &journal, &nothing, &timings);
+        let profile = assemble::profile(self, &plan, &rows, &nothing, &timings);
         Ok((profile, tables))
     }
 
@@ -178,6 +194,30 @@ impl Job<'_> {
             return fail(format!(
                 "{} checkpoints: 2 to 64 are allowed",
                 self.settings.checkpoints
+            ));
+        }
+        for (key, qualities) in [
+            ("JPEG", &self.settings.jpeg_qualities),
+            ("WebP", &self.settings.webp_qualities),
+        ] {
+            let rising = qualities.windows(2).all(|pair| pair[0] < pair[1]);
+            if !rising || qualities.iter().any(|q| !(1..=100).contains(q)) {
+                return fail(format!(
+                    "{key} qualities {qualities:?}: must rise within 1 to 100"
+                ));
+            }
+        }
+        if self.settings.jpeg_qualities.is_empty() {
+            return fail("JPEG qualities: at least 1 is needed".into());
+        }
+        let side = self.preprocess.crop;
+        let sides = &self.settings.picture_sides;
+        if sides.iter().any(|s| !(1..side).contains(s))
+            || (1..sides.len()).any(|i| sides[..i].contains(&sides[i]))
+        {
+            return fail(format!(
+                "picture sides {sides:?}: must differ and lie in 1 to {} (the picture has {side})",
+                side - 1
             ));
         }
         for (name, scores) in &self.settings.imported_scores {

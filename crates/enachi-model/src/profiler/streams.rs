@@ -1,8 +1,10 @@
 //! The streams that are measured at each cut, and their checkpoints.
 
+use super::pictures::Ladder;
 use super::{Calibration, Job, ProfilerError};
 use crate::codec::{ChannelTransform, Codec, EncoderScratch, SpatialTransform};
 use crate::parallel::ordered_fold;
+use crate::picture::Rung;
 use crate::raw::RawMaps;
 use enachi_core::profile::LadderKind;
 
@@ -12,8 +14,8 @@ pub enum Coder {
     Feature(Box<Codec>),
     /// Raw maps in a fixed order, or (`None`) in an order drawn for each image.
     Raw(RawMaps, Option<Vec<usize>>),
-    /// JPEG qualities, ascending.
-    Jpeg(Vec<u8>),
+    /// A coded picture, bits rising from rung to rung.
+    Picture(Vec<Rung>),
     /// Uncompressed 8-bit pixels.
     Pixels,
 }
@@ -39,7 +41,7 @@ impl StreamPlan {
     pub fn ladder(&self) -> LadderKind {
         match self.coder {
             Coder::Feature(_) | Coder::Raw(..) => LadderKind::Embedded,
-            Coder::Jpeg(_) | Coder::Pixels => LadderKind::Alternatives,
+            Coder::Picture(_) | Coder::Pixels => LadderKind::Alternatives,
         }
     }
 
@@ -49,7 +51,7 @@ impl StreamPlan {
             Coder::Feature(codec) => (codec.macs(), codec.macs()),
             Coder::Raw(raw, _) => (raw.macs(), raw.macs()),
             // Image codecs are not matrix products; their cost is in the measured times.
-            Coder::Jpeg(_) | Coder::Pixels => (0, 0),
+            Coder::Picture(_) | Coder::Pixels => (0, 0),
         }
     }
 }
@@ -60,7 +62,11 @@ const LADDER_IMAGES: usize = 24;
 const FIRST_SHARE: f64 = 1.0 / 96.0;
 
 /// All streams of all cuts, in the order of the profile.
-pub fn plan(job: &Job, calibration: &Calibration) -> Result<Vec<StreamPlan>, ProfilerError> {
+pub fn plan(
+    job: &Job,
+    calibration: &Calibration,
+    pictures: &[Ladder],
+) -> Result<Vec<StreamPlan>, ProfilerError> {
     let codecs = calibration
         .cuts
         .iter()
@@ -72,26 +78,26 @@ pub fn plan(job: &Job, calibration: &Calibration) -> Result<Vec<StreamPlan>, Pro
         })
         .collect::<Result<Vec<_>, _>>()?;
     let bytes = mean_chunk_bytes(job, &codecs)?;
-    let levels: Vec<u32> = (0..=job.settings.jpeg_qualities.len() as u32).collect();
     let measured = job.measured.len();
-    let mut plan = vec![
-        StreamPlan {
+    let mut plan: Vec<StreamPlan> = pictures
+        .iter()
+        .map(|ladder| StreamPlan {
             cut: 0,
-            name: "jpeg".into(),
-            total_chunks: job.settings.jpeg_qualities.len() as u32,
-            coder: Coder::Jpeg(job.settings.jpeg_qualities.clone()),
-            checkpoints: levels,
+            name: ladder.name.clone(),
+            total_chunks: ladder.rungs.len() as u32,
+            coder: Coder::Picture(ladder.rungs.clone()),
+            checkpoints: (0..=ladder.rungs.len() as u32).collect(),
             images: measured,
-        },
-        StreamPlan {
-            cut: 0,
-            name: "pixels".into(),
-            coder: Coder::Pixels,
-            checkpoints: vec![0, 1],
-            total_chunks: 1,
-            images: measured,
-        },
-    ];
+        })
+        .collect();
+    plan.push(StreamPlan {
+        cut: 0,
+        name: "pixels".into(),
+        coder: Coder::Pixels,
+        checkpoints: vec![0, 1],
+        total_chunks: 1,
+        images: measured,
+    });
     let settings = &job.settings;
     let name = match (settings.codec.channels, settings.codec.spatial) {
         (ChannelTransform::Klt, SpatialTransform::Dct) => "klt-dct",

@@ -6,7 +6,6 @@ use super::{Job, ProfilerError, Step};
 use crate::codec::EncoderScratch;
 use crate::images::to_tensor;
 use crate::parallel::single_thread;
-use crate::picture::{decode_jpeg, encode_jpeg};
 use crate::tensor::Tensor;
 use enachi_core::profile::Timing;
 use std::time::Instant;
@@ -99,13 +98,13 @@ fn time_coder(
     scratch: &mut EncoderScratch,
 ) -> Result<Option<(f64, f64)>, ProfilerError> {
     Ok(match (&stream.coder, feature) {
-        (Coder::Jpeg(qualities), _) => {
-            let quality = qualities[qualities.len() / 2];
+        (Coder::Picture(rungs), _) => {
+            let rung = rungs[rungs.len() / 2];
             let start = Instant::now();
-            let bytes = encode_jpeg(picture, quality)?;
+            let bytes = rung.encode(picture)?;
             let encode = start.elapsed().as_secs_f64();
             let start = Instant::now();
-            to_tensor(&decode_jpeg(&bytes, quality)?, &job.preprocess);
+            to_tensor(&rung.decode(&bytes, picture.width)?, &job.preprocess);
             Some((encode, start.elapsed().as_secs_f64()))
         }
         (Coder::Feature(codec), Some(feature)) => {

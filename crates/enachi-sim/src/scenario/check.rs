@@ -151,6 +151,14 @@ fn one_device(s: &Scenario, key: &str, d: &DeviceDefaults, problems: &mut Proble
     problems.not_negative(&name("capacitance_w_per_hz3"), d.capacitance_w_per_hz3);
     problems.not_negative(&name("idle_power_w"), d.idle_power_w);
     problems.positive(&name("power_max_w"), d.power_max_w);
+    if !(d.amplifier_efficiency > 0.0 && d.amplifier_efficiency <= 1.0) {
+        let value = d.amplifier_efficiency;
+        problems.add(
+            &name("amplifier_efficiency"),
+            value,
+            "above 0 and at most 1",
+        );
+    }
     problems.not_negative(&name("circuit_power_w"), d.circuit_power_w);
     problems.not_negative(&name("tail_power_w"), d.tail_power_w);
     problems.not_negative(&name("tail_time_s"), d.tail_time_s);

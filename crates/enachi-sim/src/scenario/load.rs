@@ -1,6 +1,7 @@
 //! Reading a scenario: TOML and overrides in, a checked [`Scenario`] or one clear error out.
 
-use super::{Scenario, check};
+use super::{Scenario, check, model};
+use crate::device::DeviceModelError;
 use std::path::Path;
 
 /// What is wrong with a scenario.
@@ -34,6 +35,14 @@ pub enum ScenarioError {
         /// Why.
         reason: String,
     },
+    /// The description of a device cannot be used.
+    #[error("{file}: {source}")]
+    Device {
+        /// File of the scenario.
+        file: String,
+        /// Why.
+        source: DeviceModelError,
+    },
     /// Values out of range; all of them, one a line.
     #[error("{file}: {}", .problems.join("\n  "))]
     Range {
@@ -59,7 +68,10 @@ pub fn parse(text: &str, file: &str, overrides: &[String]) -> Result<Scenario, S
     // The text alone first: its errors have lines.
     let mut scenario: Scenario =
         toml::from_str(text).map_err(|error| syntax_error(&error, text, file))?;
-    if !overrides.is_empty() {
+    let describes = |s: &Scenario| {
+        s.device.model.is_some() || s.devices.iter().any(|group| group.model.is_some())
+    };
+    if !overrides.is_empty() || describes(&scenario) {
         let mut table: toml::Table =
             toml::from_str(text).map_err(|error| syntax_error(&error, text, file))?;
         for argument in overrides {
@@ -72,6 +84,17 @@ pub fn parse(text: &str, file: &str, overrides: &[String]) -> Result<Scenario, S
                     suggestion: suggestion(error.message()),
                 }
             })?;
+        }
+        if describes(&scenario) {
+            let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+            let fail = |source| ScenarioError::Device {
+                file: file.into(),
+                source,
+            };
+            model::fill(&mut table, folder).map_err(fail)?;
+            scenario = table
+                .try_into()
+                .map_err(|error| syntax_error(&error, text, file))?;
         }
     }
     let problems = check::check(&scenario);
@@ -90,6 +113,17 @@ fn first_line(message: &str) -> String {
 }
 
 fn syntax_error(error: &toml::de::Error, text: &str, file: &str) -> ScenarioError {
+    let (place, message, suggestion) = locate(error, text);
+    ScenarioError::Syntax {
+        file: file.into(),
+        place,
+        message,
+        suggestion,
+    }
+}
+
+/// Place, message and suggestion of an error in `text`.
+pub(crate) fn locate(error: &toml::de::Error, text: &str) -> (String, String, String) {
     let place = error.span().map_or(String::new(), |span| {
         let before = &text[..span.start.min(text.len())];
         let line = before.matches('\n').count() + 1;
@@ -97,12 +131,8 @@ fn syntax_error(error: &toml::de::Error, text: &str, file: &str) -> ScenarioErro
         let key = text.lines().nth(line - 1).unwrap_or_default().trim();
         format!(":{line}:{column} (`{key}`)")
     });
-    ScenarioError::Syntax {
-        file: file.into(),
-        place,
-        message: first_line(error.message()),
-        suggestion: suggestion(error.message()),
-    }
+    let message = error.message();
+    (place, first_line(message), suggestion(message))
 }
 
 /// The expected name that is nearest to an unknown one, from a message such as
@@ -251,6 +281,51 @@ mod tests {
     }
 
     #[test]
+    fn a_model_fills_what_is_not_given() {
+        let text = "[device]\nmodel = \"raspberry-pi-4\"\ncircuit_power_w = 0.7\nenergy_budget_j = 9.0\n\
+            [[devices]]\ncount = 1\n\
+            [[devices]]\ncount = 2\nmodel = \"phone-lte\"\npower_max_w = 0.1\n";
+        let scenario = parse(text, "a.toml", &[]).expect("valid");
+        let groups: Vec<_> = scenario
+            .devices
+            .iter()
+            .map(|g| g.resolved(&scenario.device))
+            .collect();
+        // The first group is as [device]: described, but for the key that [device] gives itself.
+        assert_eq!(groups[0], scenario.device);
+        assert_eq!(
+            (groups[0].frequency_hz, groups[0].circuit_power_w),
+            (1.5e9, 0.7)
+        );
+        assert_eq!(groups[0].amplifier_efficiency, 0.32);
+        // The second has a model of its own, which goes before [device], and a key of its own, which goes before that.
+        assert_eq!(
+            (groups[1].frequency_hz, groups[1].circuit_power_w),
+            (2.45e9, 1.288)
+        );
+        assert_eq!(
+            (groups[1].power_max_w, groups[1].energy_budget_j),
+            (0.1, 9.0)
+        );
+        // Written out, it says all of this by itself.
+        let echoed = scenario.to_toml();
+        let moved = echoed.replace("\"phone-lte\"", "\"elsewhere/phone.toml\"");
+        assert_ne!(moved, echoed);
+        let again = parse(&moved, "echo", &[]).expect("complete");
+        assert_eq!(again.to_toml(), moved);
+        // From the command line, too.
+        let by_hand = parse("", "a.toml", &["device.model=\"jetson-nano\"".to_string()]);
+        assert_eq!(by_hand.expect("valid").device.frequency_hz, 9.216e8);
+        let message = error("", &["device.model=jetson-nan"]);
+        assert!(message.contains("did you mean `jetson-nano`?"), "{message}");
+        let message = error("[[devices]]\ncount = 1\nmodel = \"x.toml\"\n", &[]);
+        assert!(
+            message.contains("devices.0.model: cannot read x.toml"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn bad_overrides_are_named() {
         assert!(error("", &["channel.bandwidth_hz"]).contains("expected key=value"));
         assert!(error("", &["channel.bandwith_hz=1"]).contains("did you mean `bandwidth_hz`?"));
@@ -288,6 +363,10 @@ mod tests {
                 "devices.0.mean_gain = 0",
             ),
             ("[frame]\nslot_s = 1", "frame.slot_s = 1"),
+            (
+                "[device]\namplifier_efficiency = 0",
+                "device.amplifier_efficiency = 0",
+            ),
             ("frames = 0", "frames = 0"),
             ("policies = []", "policies"),
             ("[packet]\nkappa_w2 = 0", "packet.kappa_w2 = 0"),

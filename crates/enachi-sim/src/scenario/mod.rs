@@ -2,7 +2,9 @@
 
 mod check;
 mod load;
+mod model;
 
+pub(crate) use load::locate;
 pub use load::{ScenarioError, load, nearest, parse};
 
 use enachi_core::task::policies::PolicyParams;
@@ -62,6 +64,10 @@ pub struct ProfileSource {
     /// Cuts that planners may choose, by name; empty: all of them. Policies that are about one cut (`edge-only`,
     /// `device-only`, ...) find theirs regardless.
     pub candidates: Vec<String>,
+    /// Stream in which policies send the picture at cut 0, e.g. `webp-ladder`; without it the profile's first, which is
+    /// `jpeg`. `edge-only` sends raw pixels regardless.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture_stream: Option<String>,
     /// Forbid planners to send the input itself: the picture must not leave the device.
     pub forbid_input: bool,
     /// Forbid planners to run the whole network on the device.
@@ -198,6 +204,10 @@ pub struct Edge {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeviceDefaults {
+    /// A device description that fills what is not given here: a name that `enachi simulate --list-devices` prints, or
+    /// a TOML file relative to the scenario file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Clock f [Hz].
     pub frequency_hz: f64,
     /// Cycles per multiply-accumulate ρ.
@@ -208,6 +218,9 @@ pub struct DeviceDefaults {
     pub idle_power_w: f64,
     /// Largest radiated power p_max [W].
     pub power_max_w: f64,
+    /// Share of the amplifier's power that is radiated. Every power that is planned, tracked and recorded is what the
+    /// amplifier draws, at most power_max_w / amplifier_efficiency, and recorded gains count from there.
+    pub amplifier_efficiency: f64,
     /// Circuit power of the radio in every slot it is used [W].
     pub circuit_power_w: f64,
     /// Power of the radio after its last slot [W].
@@ -233,6 +246,9 @@ pub struct DeviceGroup {
     /// Mean channel power gain, in place of a distance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_gain: Option<f64>,
+    /// As in `[device]`; goes before what `[device]` says, and behind what the group says itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// As in `[device]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frequency_hz: Option<f64>,
@@ -248,6 +264,9 @@ pub struct DeviceGroup {
     /// As in `[device]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power_max_w: Option<f64>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amplifier_efficiency: Option<f64>,
     /// As in `[device]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit_power_w: Option<f64>,
@@ -277,6 +296,7 @@ impl DeviceGroup {
         Self {
             count: self.count,
             mean_gain: self.mean_gain,
+            model: self.model.clone(),
             frequency_hz: self.frequency_hz.or(Some(defaults.frequency_hz)),
             cycles_per_mac: self.cycles_per_mac.or(Some(defaults.cycles_per_mac)),
             capacitance_w_per_hz3: self
@@ -284,6 +304,9 @@ impl DeviceGroup {
                 .or(Some(defaults.capacitance_w_per_hz3)),
             idle_power_w: self.idle_power_w.or(Some(defaults.idle_power_w)),
             power_max_w: self.power_max_w.or(Some(defaults.power_max_w)),
+            amplifier_efficiency: self
+                .amplifier_efficiency
+                .or(Some(defaults.amplifier_efficiency)),
             circuit_power_w: self.circuit_power_w.or(Some(defaults.circuit_power_w)),
             tail_power_w: self.tail_power_w.or(Some(defaults.tail_power_w)),
             tail_time_s: self.tail_time_s.or(Some(defaults.tail_time_s)),
@@ -300,6 +323,7 @@ impl DeviceGroup {
     /// The values of one device of the group.
     pub fn resolved(&self, defaults: &DeviceDefaults) -> DeviceDefaults {
         DeviceDefaults {
+            model: self.model.clone().or_else(|| defaults.model.clone()),
             frequency_hz: self.frequency_hz.unwrap_or(defaults.frequency_hz),
             cycles_per_mac: self.cycles_per_mac.unwrap_or(defaults.cycles_per_mac),
             capacitance_w_per_hz3: self
@@ -307,6 +331,9 @@ impl DeviceGroup {
                 .unwrap_or(defaults.capacitance_w_per_hz3),
             idle_power_w: self.idle_power_w.unwrap_or(defaults.idle_power_w),
             power_max_w: self.power_max_w.unwrap_or(defaults.power_max_w),
+            amplifier_efficiency: self
+                .amplifier_efficiency
+                .unwrap_or(defaults.amplifier_efficiency),
             circuit_power_w: self.circuit_power_w.unwrap_or(defaults.circuit_power_w),
             tail_power_w: self.tail_power_w.unwrap_or(defaults.tail_power_w),
             tail_time_s: self.tail_time_s.unwrap_or(defaults.tail_time_s),
@@ -492,11 +519,13 @@ impl Default for Edge {
 impl Default for DeviceDefaults {
     fn default() -> Self {
         Self {
+            model: None,
             frequency_hz: 2e9,
             cycles_per_mac: 0.1345,
             capacitance_w_per_hz3: 1e-28,
             idle_power_w: 0.0,
             power_max_w: 2.0,
+            amplifier_efficiency: 1.0,
             circuit_power_w: 0.0,
             tail_power_w: 0.0,
             tail_time_s: 0.0,

@@ -101,6 +101,26 @@ pub struct Args {
     /// Checkpoints of a stream.
     #[arg(long, default_value_t = 16)]
     checkpoints: usize,
+    /// WebP qualities of the picture, 1 to 100, rising; 0 leaves WebP out.
+    #[arg(
+        long,
+        value_name = "Q,…",
+        value_delimiter = ',',
+        default_values_t = enachi_model::picture::WEBP_QUALITIES
+    )]
+    webp_qualities: Vec<u8>,
+    /// JPEG qualities of the picture, 1 to 100, rising.
+    #[arg(
+        long,
+        value_name = "Q,…",
+        value_delimiter = ',',
+        default_values_t = enachi_model::picture::JPEG_QUALITIES
+    )]
+    jpeg_qualities: Vec<u8>,
+    /// Sides that the mixed picture ladders shrink the picture to, besides its own [pixel]; 0 leaves those ladders out.
+    /// Default: 5/7 and 1/2 of the network's input.
+    #[arg(long, value_name = "PX,…", value_delimiter = ',')]
+    picture_sides: Option<Vec<u32>>,
     /// Measured images on which the raw-map streams are measured too; 0 leaves them out.
     #[arg(long, value_name = "N", default_value_t = 100)]
     raw_images: usize,
@@ -191,7 +211,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     let job = Job {
-        settings: settings(&args)?,
+        settings: settings(&args, preprocess.crop)?,
         graph: &graph,
         engine: &engine,
         gradients: Some(&gradients),
@@ -248,7 +268,7 @@ fn report_time(job: &Job, profile: &enachi_core::profile::Profile, seconds: f64)
     }
     let threads = job.threads as f64;
     eprintln!(
-        "{runs:.0} tail runs, {:.1} s on {threads} threads at the measured times; this run took {seconds:.1} s, {:.2} times that",
+        "{runs:.0} answers, {:.1} s on {threads} threads at the measured times; this run took {seconds:.1} s, {:.2} times that",
         tails_s / threads,
         seconds * threads / tails_s
     );
@@ -261,7 +281,8 @@ fn check_range(key: &str, value: f64, low: f64, high: f64) -> anyhow::Result<()>
     Ok(())
 }
 
-fn settings(args: &Args) -> anyhow::Result<ProfileSettings> {
+/// `side` is that of the network's input \[pixel\].
+fn settings(args: &Args, side: u32) -> anyhow::Result<ProfileSettings> {
     let defaults = CodecSettings::default();
     Ok(ProfileSettings {
         seed: args.seed,
@@ -283,7 +304,16 @@ fn settings(args: &Args) -> anyhow::Result<ProfileSettings> {
             ..defaults
         },
         max_divergence_nats: args.snr_db.is_none().then_some(args.max_divergence),
-        jpeg_qualities: enachi_model::picture::QUALITIES.to_vec(),
+        jpeg_qualities: args.jpeg_qualities.clone(),
+        webp_qualities: match args.webp_qualities.as_slice() {
+            [0] => Vec::new(),
+            qualities => qualities.to_vec(),
+        },
+        picture_sides: match args.picture_sides.as_deref() {
+            Some([0]) => Vec::new(),
+            Some(sides) => sides.to_vec(),
+            None => enachi_model::picture::reduced_sides(side),
+        },
         raw_images: args.raw_images,
         imported_scores: match &args.scores {
             None => BTreeMap::new(),

@@ -5,6 +5,7 @@ use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 use enachi_core::profile::Profile;
 use enachi_report::policies::{PolicyFigure, PolicyRow};
 use enachi_sim::deployment::{Deployment, curve_profile};
+use enachi_sim::device::DeviceModel;
 use enachi_sim::output::{RunFolder, RunInfo};
 use enachi_sim::policies::PolicyFactory;
 use enachi_sim::scenario::{Scenario, load, parse};
@@ -52,6 +53,9 @@ pub struct Args {
     /// Print the names of all policies, and run nothing.
     #[arg(long)]
     list_policies: bool,
+    /// Print the devices that a scenario may name with `model = "..."`, and run nothing.
+    #[arg(long)]
+    list_devices: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -64,6 +68,9 @@ enum Format {
 pub fn run(args: Args) -> anyhow::Result<()> {
     if args.print_schema {
         return print(&(Scenario::json_schema() + "\n"));
+    }
+    if args.list_devices {
+        return print(&list_devices());
     }
     let mut scenario = read_scenario(&args)?;
     if !args.policies.is_empty() {
@@ -134,6 +141,38 @@ fn free_folder(name: &str, seed: u64) -> PathBuf {
         .map(|folder| runs.join(folder))
         .find(|folder| !folder.exists())
         .unwrap_or_else(|| runs.to_path_buf())
+}
+
+/// The known devices as a table.
+fn list_devices() -> String {
+    let mut table = plain_table();
+    table.set_header([
+        "model",
+        "compute\nGMAC/s",
+        "compute\nW",
+        "J per\nGMAC",
+        "radiated\nW at most",
+        "drawn\nW at most",
+        "what it is",
+    ]);
+    for device in DeviceModel::known() {
+        let macs_per_s = device.frequency_hz / device.cycles_per_mac;
+        let power_w = device.capacitance_w_per_hz3 * device.frequency_hz.powi(3);
+        let drawn_w = device.circuit_power_w + device.power_max_w / device.amplifier_efficiency;
+        table.add_row([
+            device.name,
+            format!("{:.3}", macs_per_s / 1e9),
+            format!("{power_w:.2}"),
+            format!("{:.3}", power_w / macs_per_s * 1e9),
+            format!("{:.3}", device.power_max_w),
+            format!("{drawn_w:.2}"),
+            device.description,
+        ]);
+    }
+    align_right(&mut table, 1..6);
+    format!(
+        "{table}\n\nSources and uncertainty of every value: devices/*.toml and docs/devices.md.\n"
+    )
 }
 
 fn read_scenario(args: &Args) -> anyhow::Result<Scenario> {
@@ -269,9 +308,7 @@ fn report(
 
 fn policy_table(summary: &Summary) -> Table {
     let first = summary.policies.first().map_or("", |p| p.policy.as_str());
-    let mut table = Table::new();
-    let rule = LineStyle::none().fill('─').junction('─');
-    table.load_style(TableStyle::new().header_separator(rule));
+    let mut table = plain_table();
     table.set_header([
         "policy".into(),
         "accuracy\n%".into(),
@@ -288,13 +325,25 @@ fn policy_table(summary: &Summary) -> Table {
     for (index, policy) in summary.policies.iter().enumerate() {
         table.add_row(row(policy, index == 0));
     }
+    align_right(&mut table, 1..10);
+    table
+}
+
+/// A rule under the header, and nothing else.
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    let rule = LineStyle::none().fill('─').junction('─');
+    table.load_style(TableStyle::new().header_separator(rule));
+    table
+}
+
+fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
-        if (1..10).contains(&index) {
+        if columns.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table
 }
 
 fn row(p: &PolicySummary, first: bool) -> Vec<Cell> {

@@ -1,5 +1,7 @@
 //! `jpeg-equal-share`: what an engineer would do first. The picture, coded at the best quality that an equal share of
-//! the band carries at the power that the energy budget allows; constant power, no split, no stop.
+//! the band carries at the power that the energy budget allows; constant power, no split, no stop. The caller offers
+//! the image codec: JPEG at full resolution, or what a scenario names (`profile.picture_stream`), for this policy and
+//! for all that send the picture.
 
 use super::shared::{EqualShareParams, budget_power_w, constant_grant, equal_slice};
 use crate::profile::CutKind;
