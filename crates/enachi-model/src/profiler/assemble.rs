@@ -167,7 +167,7 @@ fn settings(job: &Job, plan: &[StreamPlan]) -> std::collections::BTreeMap<String
             let names: Vec<String> = rungs.iter().map(|rung| rung.to_string()).collect();
             set(&format!("{}.rungs", stream.name), names.join(", "));
         }
-        if let Coder::Feature(codec) = &stream.coder {
+        if let Coder::Feature { codec, .. } = &stream.coder {
             let t = codec.tables();
             let g = t.geometry;
             set(

@@ -9,6 +9,7 @@ use crate::images::to_tensor;
 use crate::parallel::ordered_fold;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Statistics of the raw maps at one cut.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub struct CutCalibration {
     pub tables: Tables,
     /// Raw maps.
     pub raw: RawStatistics,
+    /// Mean pooled feature per class that the network answered, for a rule to compare with.
+    pub class_means: Vec<Vec<f32>>,
 }
 
 /// What calibration found.
@@ -240,13 +243,32 @@ pub fn calibrate(
             .into_iter()
             .zip(raw)
             .zip(&job.cuts)
-            .map(|((tables, raw), cut)| CutCalibration {
+            .zip(&pooled_images)
+            .map(|(((tables, raw), cut), pooled)| CutCalibration {
                 name: cut.name.clone(),
                 tables,
                 raw,
+                class_means: class_means(pooled, &answers),
             })
             .collect(),
     })
+}
+
+/// Mean pooled feature of the images with the same answer.
+fn class_means(pooled: &[Vec<f32>], log_probabilities: &[Vec<f64>]) -> Vec<Vec<f32>> {
+    let mut by_class: BTreeMap<usize, (f32, Vec<f32>)> = BTreeMap::new();
+    for (v, answer) in pooled.iter().zip(log_probabilities) {
+        let class = (0..answer.len()).max_by(|&a, &b| answer[a].total_cmp(&answer[b]));
+        let (count, sum) = by_class
+            .entry(class.unwrap_or(0))
+            .or_insert_with(|| (0.0, vec![0.0; v.len()]));
+        *count += 1.0;
+        sum.iter_mut().zip(v).for_each(|(s, x)| *s += x);
+    }
+    by_class
+        .into_values()
+        .map(|(count, sum)| sum.into_iter().map(|s| s / count).collect())
+        .collect()
 }
 
 /// Signal-to-noise ratios of a whole stream that are tried \[dB\].

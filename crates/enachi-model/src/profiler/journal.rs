@@ -4,6 +4,7 @@
 //! `pictures.json` the ladders of cut 0, and `rows.jsonl` gains one line per measured image. A line that was cut off is
 //! measured again.
 
+use super::measure::KNOWN;
 use super::pictures::Ladder;
 use super::streams::StreamPlan;
 use super::{Calibration, CutCalibration, Job, RawStatistics};
@@ -59,6 +60,9 @@ pub struct Row {
     /// Outcomes per stream of the plan and checkpoint after "nothing sent"; `None` where the stream is not measured on
     /// this image.
     pub streams: Vec<Option<Vec<Outcome>>>,
+    /// Per stream, what a predictor may know at each checkpoint, "nothing sent" included:
+    /// [`super::measure::KNOWN`] numbers each. Empty for streams without a predictor.
+    pub known: Vec<Vec<f32>>,
 }
 
 /// The work folder.
@@ -128,12 +132,16 @@ impl Journal {
             path: path.to_owned(),
             reason,
         };
-        let (input_mean, raw): (Vec<f32>, Vec<RawStatistics>) =
+        type Rest = (Vec<f32>, Vec<RawStatistics>, Vec<Vec<Vec<f32>>>);
+        let (input_mean, raw, class_means): Rest =
             serde_json::from_slice(&text).map_err(|e| damaged(&path, e.to_string()))?;
         let path = self.folder.join("calibration.safetensors");
         let bytes = fs::read(&path).map_err(at(&path))?;
         let (_, tables) = file::from_bytes(&bytes).map_err(|e| damaged(&path, e.to_string()))?;
-        if tables.len() != job.cuts.len() || raw.len() != job.cuts.len() {
+        if tables.len() != job.cuts.len()
+            || raw.len() != job.cuts.len()
+            || class_means.len() != job.cuts.len()
+        {
             return Err(damaged(&path, "cuts are missing".into()));
         }
         Ok(Some(Calibration {
@@ -141,7 +149,13 @@ impl Journal {
             cuts: tables
                 .into_iter()
                 .zip(raw)
-                .map(|((name, tables), raw)| CutCalibration { name, tables, raw })
+                .zip(class_means)
+                .map(|(((name, tables), raw), class_means)| CutCalibration {
+                    name,
+                    tables,
+                    raw,
+                    class_means,
+                })
                 .collect(),
         }))
     }
@@ -157,8 +171,9 @@ impl Journal {
             .map_err(|e| damaged(e.to_string()))?;
         replace(&path, &bytes)?;
         let raw: Vec<&RawStatistics> = made.cuts.iter().map(|cut| &cut.raw).collect();
-        let text =
-            serde_json::to_vec(&(&made.input_mean, raw)).map_err(|e| damaged(e.to_string()))?;
+        let means: Vec<_> = made.cuts.iter().map(|cut| &cut.class_means).collect();
+        let text = serde_json::to_vec(&(&made.input_mean, raw, means))
+            .map_err(|e| damaged(e.to_string()))?;
         // Written last: its presence says that both are complete.
         replace(&self.folder.join("calibration.json"), &text)
     }
@@ -191,6 +206,11 @@ impl Journal {
     pub fn keep_matching(&mut self, plan: &[StreamPlan]) {
         self.rows.retain(|_, row| {
             row.streams.len() == plan.len()
+                && row.known.len() == plan.len()
+                && row.known.iter().zip(plan).all(|(known, stream)| {
+                    let predicted = stream.has_predictor() && row.image < stream.images;
+                    known.len() == usize::from(predicted) * stream.checkpoints.len() * KNOWN
+                })
                 && row.streams.iter().zip(plan).all(|(outcomes, stream)| {
                     let wanted = (row.image < stream.images).then(|| stream.checkpoints.len() - 1);
                     outcomes.as_ref().map(Vec::len) == wanted

@@ -3,7 +3,8 @@
 use super::journal::{Journal, Outcome, Row};
 use super::streams::{Coder, StreamPlan};
 use super::{Job, ProfilerError, Step};
-use crate::codec::EncoderScratch;
+use crate::codec::statistics::STATISTICS;
+use crate::codec::{Decoder, EncoderScratch};
 use crate::images::{RgbCrop, to_tensor};
 use crate::parallel::for_each_parallel;
 use crate::picture::Rung;
@@ -46,9 +47,11 @@ fn measure_image(job: &Job, plan: &[StreamPlan], image: usize) -> Result<Row, Pr
     let whole = job.read(&scores, name)?;
     let mut scratch = EncoderScratch::default();
     let mut answered = HashMap::new();
+    let mut known: Vec<Vec<f32>> = plan.iter().map(|_| Vec::new()).collect();
     let streams = plan
         .iter()
-        .map(|stream| {
+        .zip(&mut known)
+        .map(|(stream, known)| {
             if image >= stream.images {
                 return Ok(None);
             }
@@ -67,8 +70,9 @@ fn measure_image(job: &Job, plan: &[StreamPlan], image: usize) -> Result<Row, Pr
                     vec![(bits, whole.top1, whole.entropy_nats)]
                 }
                 Coder::Picture(rungs) => run.picture(&picture, rungs, &mut answered)?,
-                Coder::Feature(codec) => {
-                    run.feature(codec, &features[stream.cut - 1], &mut scratch)?
+                Coder::Feature { codec, class_means } => {
+                    let feature = &features[stream.cut - 1];
+                    run.feature(codec, class_means, feature, &mut scratch, known)?
                 }
                 Coder::Raw(raw, order) => {
                     let drawn;
@@ -92,7 +96,30 @@ fn measure_image(job: &Job, plan: &[StreamPlan], image: usize) -> Result<Row, Pr
         image,
         top1: whole.top1,
         streams,
+        known,
     })
+}
+
+/// Numbers that [`Row::known`] holds per checkpoint: those of [`Decoder::statistics`], then [`distance_ratio`].
+pub const KNOWN: usize = STATISTICS + 1;
+
+/// Distance to the nearest class mean over that to the second nearest: small where the class is clear.
+fn distance_ratio(means: &[Vec<f32>], pooled: &[f32]) -> f32 {
+    let (mut first, mut second) = (f32::INFINITY, f32::INFINITY);
+    for mean in means {
+        let distance = mean
+            .iter()
+            .zip(pooled)
+            .map(|(a, b)| (a - b) * (a - b))
+            .sum();
+        second = second.min(first.max(distance));
+        first = first.min(distance);
+    }
+    if second.is_finite() && second > 0.0 {
+        (first / second).sqrt()
+    } else {
+        1.0
+    }
 }
 
 struct Run<'a> {
@@ -144,11 +171,20 @@ impl Run<'_> {
     fn feature(
         &self,
         codec: &crate::codec::Codec,
+        class_means: &[Vec<f32>],
         feature: &Tensor,
         scratch: &mut EncoderScratch,
+        known: &mut Vec<f32>,
     ) -> Result<Vec<Outcome>, ProfilerError> {
         let chunks = codec.encode(&feature.data, scratch);
         let mut decoder = codec.decoder();
+        let (mut working, mut numbers) = (Vec::new(), Vec::new());
+        let mut note = |decoder: &Decoder| {
+            decoder.statistics(&mut working, &mut numbers);
+            known.extend(&numbers);
+            known.push(distance_ratio(class_means, &decoder.pooled()));
+        };
+        note(&decoder);
         let mut received = feature.clone();
         let (mut next, mut bytes) = (0, 0);
         self.stream.checkpoints[1..]
@@ -161,6 +197,7 @@ impl Run<'_> {
                     bytes += chunk.air_bytes();
                 }
                 next = checkpoint as usize;
+                note(&decoder);
                 decoder.reconstruct(&mut received.data);
                 self.answer(bytes * 8, &received)
             })

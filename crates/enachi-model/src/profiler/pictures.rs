@@ -309,6 +309,7 @@ mod tests {
             images: 2,
         }];
         let row = |image, bits: [u32; 4]| Row {
+            known: vec![],
             image,
             top1: 0,
             streams: vec![Some(bits.iter().map(|&b| (b, b as u16, 0.0)).collect())],

@@ -11,7 +11,12 @@ use enachi_core::profile::LadderKind;
 /// What turns a tensor into bits.
 pub enum Coder {
     /// The feature codec.
-    Feature(Box<Codec>),
+    Feature {
+        /// Encoder and decoder.
+        codec: Box<Codec>,
+        /// See [`CutCalibration::class_means`](super::CutCalibration).
+        class_means: Vec<Vec<f32>>,
+    },
     /// Raw maps in a fixed order, or (`None`) in an order drawn for each image.
     Raw(RawMaps, Option<Vec<usize>>),
     /// A coded picture, bits rising from rung to rung.
@@ -37,10 +42,15 @@ pub struct StreamPlan {
 }
 
 impl StreamPlan {
+    /// Whether uncertainty is predicted from what has arrived.
+    pub fn has_predictor(&self) -> bool {
+        matches!(self.coder, Coder::Feature { .. })
+    }
+
     /// Whether a prefix is useful.
     pub fn ladder(&self) -> LadderKind {
         match self.coder {
-            Coder::Feature(_) | Coder::Raw(..) => LadderKind::Embedded,
+            Coder::Feature { .. } | Coder::Raw(..) => LadderKind::Embedded,
             Coder::Picture(_) | Coder::Pixels => LadderKind::Alternatives,
         }
     }
@@ -48,7 +58,7 @@ impl StreamPlan {
     /// MACs of encoder and decoder.
     pub fn macs(&self) -> (u64, u64) {
         match &self.coder {
-            Coder::Feature(codec) => (codec.macs(), codec.macs()),
+            Coder::Feature { codec, .. } => (codec.macs(), codec.macs()),
             Coder::Raw(raw, _) => (raw.macs(), raw.macs()),
             // Image codecs are not matrix products; their cost is in the measured times.
             Coder::Picture(_) | Coder::Pixels => (0, 0),
@@ -113,7 +123,10 @@ pub fn plan(
             name: name.into(),
             checkpoints: geometric_ladder(&bytes, settings.checkpoints),
             total_chunks: bytes.len() as u32,
-            coder: Coder::Feature(Box::new(codec)),
+            coder: Coder::Feature {
+                codec: Box::new(codec),
+                class_means: calibration.cuts[i].class_means.clone(),
+            },
             images: measured,
         });
         let raw_images = settings.raw_images.min(measured);

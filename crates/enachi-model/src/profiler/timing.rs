@@ -107,7 +107,7 @@ fn time_coder(
             to_tensor(&rung.decode(&bytes, picture.width)?, &job.preprocess);
             Some((encode, start.elapsed().as_secs_f64()))
         }
-        (Coder::Feature(codec), Some(feature)) => {
+        (Coder::Feature { codec, .. }, Some(feature)) => {
             let start = Instant::now();
             let chunks = codec.encode(&feature.data, scratch);
             let encode = start.elapsed().as_secs_f64();
