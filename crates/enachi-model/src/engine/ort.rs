@@ -14,8 +14,9 @@ use super::{Engine, EngineError, run_batch};
 use crate::graph::{GraphError, OnnxModel, sub_model};
 use crate::tensor::Tensor;
 
-/// Sessions kept for later runs; each holds the weights of its part.
-const MAX_IDLE_SESSIONS: usize = 6;
+/// Sessions kept for later runs; each holds the weights of its part. A profile of eight cuts uses sixteen parts on every
+/// thread.
+const MAX_IDLE_SESSIONS: usize = 64;
 
 /// A part of the network: from, sizes of one sample there, to.
 type Part = (String, Vec<usize>, String);

@@ -88,7 +88,10 @@ pub fn profile(
             model_sha256: job.graph.sha256().to_string(),
             classes,
             top1_uncompressed,
-            engine: job.engine.name(),
+            engine: match (job.engine.name(), job.timing_engine.name()) {
+                (answers, times) if answers == times => answers,
+                (answers, times) => format!("answers by {answers}, times of {times}"),
+            },
             settings: settings(job, plan),
             calibration_images: job.calibration.iter().map(|i| i.name.clone()).collect(),
             ..Meta::default()

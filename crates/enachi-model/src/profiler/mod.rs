@@ -71,6 +71,8 @@ pub struct Job<'a> {
     pub graph: &'a Graph,
     /// The network, running.
     pub engine: &'a dyn Engine,
+    /// The engine whose times are taken: the one that will run the network.
+    pub timing_engine: &'a dyn Engine,
     /// Gradients of the network's scores, where they are to be had.
     pub gradients: Option<&'a GradientEngine>,
     /// Picture to tensor.

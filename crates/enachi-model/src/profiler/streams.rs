@@ -134,22 +134,28 @@ pub fn plan(
             continue;
         }
         let statistics = &calibration.cuts[i].raw;
-        let imported = settings.imported_scores.get(&cut.name);
-        let taylor = (!statistics.taylor.is_empty()).then_some(&statistics.taylor);
-        let scores = imported.or(taylor).unwrap_or(&statistics.energy);
-        let mut order: Vec<usize> = (0..cut.maps).collect();
-        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-        let by = match (imported, taylor) {
-            (Some(_), _) => "imported",
-            (None, Some(_)) => "taylor",
-            (None, None) => "energy",
+        let by_score = |scores: &[f64]| {
+            let mut order: Vec<usize> = (0..cut.maps).collect();
+            order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+            Some(order)
         };
-        for (name, bits_per_element, order) in [
-            (format!("raw8-{by}"), 8, Some(order.clone())),
-            (format!("raw32-{by}"), 32, Some(order)),
+        // The energy needs no gradients; it stays in for comparison where there is a better score.
+        let scores = match settings.imported_scores.get(&cut.name) {
+            Some(imported) => ("imported", imported),
+            None if !statistics.taylor.is_empty() => ("taylor", &statistics.taylor),
+            None => ("energy", &statistics.energy),
+        };
+        let mut orders = vec![
+            (format!("raw8-{}", scores.0), 8, by_score(scores.1)),
+            (format!("raw32-{}", scores.0), 32, by_score(scores.1)),
             ("raw8-random".to_string(), 8, None),
             ("raw32-random".to_string(), 32, None),
-        ] {
+        ];
+        if scores.0 != "energy" {
+            let energy = by_score(&statistics.energy);
+            orders.insert(2, ("raw8-energy".into(), 8, energy));
+        }
+        for (name, bits_per_element, order) in orders {
             let ranges = statistics.low.iter().zip(&statistics.high);
             let raw = RawMaps {
                 area: cut.height * cut.width,

@@ -51,15 +51,15 @@ fn measure_alone(
         heads[0].push(0.0);
         for (i, cut) in job.cuts.iter().enumerate() {
             let start = Instant::now();
-            let feature = job.engine.run(input, &x, &cut.name)?;
+            let feature = job.timing_engine.run(input, &x, &cut.name)?;
             heads[i + 1].push(start.elapsed().as_secs_f64());
             let start = Instant::now();
-            job.engine.run(&cut.name, &feature, output)?;
+            job.timing_engine.run(&cut.name, &feature, output)?;
             tails[i + 1].push(start.elapsed().as_secs_f64());
             features.push(feature);
         }
         let start = Instant::now();
-        job.engine.run(input, &x, output)?;
+        job.timing_engine.run(input, &x, output)?;
         let whole = start.elapsed().as_secs_f64();
         heads[cuts - 1].push(whole);
         tails[0].push(whole);

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use enachi_core::profile::CutKind;
 use enachi_model::codec::{ChannelTransform, CodecSettings, SpatialTransform};
-use enachi_model::engine::RtenEngine;
+use enachi_model::engine::{Engine, RtenEngine};
 use enachi_model::gradient::GradientEngine;
 use enachi_model::graph::{Cut, Graph, LoadOptions, OnnxModel};
 use enachi_model::images::{Item, LabelledImages, Preprocess, split};
@@ -133,6 +133,10 @@ pub struct Args {
     /// Keep OUT.work after success: the same command then only takes the times again.
     #[arg(long)]
     keep_work: bool,
+    /// Engine that answers. Times are always taken with rten, which runs the network in production; onnxruntime only
+    /// makes a profile sooner (cargo feature `ort`, library named by ORT_DYLIB_PATH).
+    #[arg(long, default_value = "rten", value_parser = ["rten", "onnxruntime"])]
+    engine: String,
     /// Threads, each with an image of its own (default: all cores).
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -203,6 +207,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         calibration.len(),
         measured.len()
     );
+    let answers = answering_engine(&args, &model).with_context(at_model)?;
     let names: Vec<&str> = cuts.iter().map(|cut| cut.name.as_str()).collect();
     let gradients = GradientEngine::new(&model, &graph, &names).with_context(at_model)?;
     for (cut, reason) in gradients.supported() {
@@ -213,7 +218,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let job = Job {
         settings: settings(&args, preprocess.crop)?,
         graph: &graph,
-        engine: &engine,
+        engine: answers.as_deref().unwrap_or(&engine),
+        timing_engine: &engine,
         gradients: Some(&gradients),
         preprocess,
         cuts,
@@ -252,6 +258,25 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         println!("{}", path.display());
     }
     Ok(())
+}
+
+/// The engine that answers, where it is not the one whose times are taken.
+fn answering_engine(
+    args: &Args,
+    model: &std::sync::Arc<OnnxModel>,
+) -> anyhow::Result<Option<Box<dyn Engine>>> {
+    match args.engine.as_str() {
+        "rten" => Ok(None),
+        #[cfg(feature = "ort")]
+        _ => Ok(Some(Box::new(enachi_model::engine::OrtEngine::new(
+            model.clone(),
+        )?))),
+        #[cfg(not(feature = "ort"))]
+        other => {
+            let _ = model;
+            bail!("--engine {other}: this build has no ONNX Runtime; build with --features ort")
+        }
+    }
 }
 
 /// How the time compares with what the tails alone take: the rest is calibration, heads and the codec.

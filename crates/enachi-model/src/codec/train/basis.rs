@@ -113,16 +113,56 @@ pub(super) fn channel_basis(
     (narrow(&basis.analysis), synthesis)
 }
 
-/// The transform inside maps from moments of the transformed maps and of the gradients.
+/// Maps seen per position at which half of a covariance over positions is still taken from its separable part.
+const MAPS_PER_POSITION: f64 = 20.0;
+
+/// A covariance over positions from few maps, drawn towards the product of its marginals, which few maps determine.
+fn shrink_to_separable(covariance: &[f64], g: &Geometry, maps_seen: f64) -> Vec<f64> {
+    let (h, w, area) = (g.height, g.width, g.area());
+    let (mut down, mut across, mut total) = (vec![0.0; h * h], vec![0.0; w * w], 0.0);
+    for p in 0..area {
+        let (y, x) = (p / w, p % w);
+        total += covariance[p * area + p];
+        for other in 0..h {
+            down[y * h + other] += covariance[p * area + other * w + x];
+        }
+        for other in 0..w {
+            across[x * w + other] += covariance[p * area + y * w + other];
+        }
+    }
+    if total <= 0.0 {
+        return covariance.to_vec();
+    }
+    let half = MAPS_PER_POSITION * area as f64;
+    let share = half / (half + maps_seen);
+    (0..area * area)
+        .map(|i| {
+            let (p, q) = (i / area, i % area);
+            let product = down[p / w * h + q / w] * across[p % w * w + q % w] / total;
+            (1.0 - share) * covariance[i] + share * product
+        })
+        .collect()
+}
+
+/// The transform inside maps from moments of `maps_seen` transformed maps and of the gradients.
 pub(super) fn spatial_basis(
     kind: SpatialKind,
     g: &Geometry,
     moments: &[Vec<f64>],
+    maps_seen: f64,
     fisher: &[Vec<f64>],
 ) -> Spatial {
     let square = |i: usize, n: usize| {
+        let shrunk;
+        let covariance = match kind {
+            SpatialKind::Full => {
+                shrunk = shrink_to_separable(&moments[i], g, maps_seen);
+                &shrunk
+            }
+            _ => &moments[i],
+        };
         let basis = weighted_klt(
-            &moments[i],
+            covariance,
             fisher.get(i).map(Vec::as_slice),
             POSITION_EXPONENT,
             n,
@@ -140,5 +180,43 @@ pub(super) fn spatial_basis(
             vertical: square(0, g.height),
             horizontal: square(1, g.width),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shrinking_keeps_the_marginals_and_leaves_a_separable_covariance_alone() {
+        let g = Geometry {
+            maps: 1,
+            height: 3,
+            width: 4,
+            block_height: 3,
+            block_width: 4,
+        };
+        let wishart = |n: usize, salt: usize| -> Vec<f64> {
+            let b = |i: usize, k: usize| ((i * 5 + k * 3 + salt) as f64 * 0.7).sin();
+            (0..n * n)
+                .map(|ij| (0..n).map(|k| b(ij / n, k) * b(ij % n, k)).sum())
+                .collect()
+        };
+        let (down, across) = (wishart(3, 1), wishart(4, 2));
+        let product: Vec<f64> = (0..144)
+            .map(|i| {
+                let (p, q) = (i / 12, i % 12);
+                down[p / 4 * 3 + q / 4] * across[p % 4 * 4 + q % 4]
+            })
+            .collect();
+        for (a, b) in shrink_to_separable(&product, &g, 7.0).iter().zip(&product) {
+            assert!((a - b).abs() < 1e-12);
+        }
+        let any = wishart(12, 3);
+        let trace = |m: &[f64]| (0..12).map(|i| m[i * 13]).sum::<f64>();
+        let shrunk = shrink_to_separable(&any, &g, 100.0);
+        assert!((trace(&shrunk) - trace(&any)).abs() < 1e-9);
+        let much = shrink_to_separable(&any, &g, 1e12);
+        assert!(much.iter().zip(&any).all(|(a, b)| (a - b).abs() < 1e-6));
     }
 }

@@ -283,7 +283,7 @@ impl Trainer {
         let images = sums.images as f64;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Moments) {
             Stage::Moments => self.choose_channels(&sums.sums, images),
-            Stage::Shape(channels) => self.choose_spatial(channels, &sums.sums),
+            Stage::Shape(channels) => self.choose_spatial(channels, &sums.sums, images),
             Stage::Spread {
                 channels, spatial, ..
             } => {
@@ -399,8 +399,10 @@ impl Trainer {
         }))
     }
 
-    fn choose_spatial(&self, channels: Box<Channels>, sums: &[Vec<f64>]) -> Stage {
-        let spatial = basis::spatial_basis(self.kind, &self.geometry, sums, &channels.fisher);
+    fn choose_spatial(&self, channels: Box<Channels>, sums: &[Vec<f64>], images: f64) -> Stage {
+        let maps_seen = images * channels.transform.kept() as f64;
+        let fisher = &channels.fisher;
+        let spatial = basis::spatial_basis(self.kind, &self.geometry, sums, maps_seen, fisher);
         Stage::Spread {
             transform: Box::new(Transform::new(
                 self.geometry,
