@@ -231,8 +231,6 @@ fn picture_streams_can_be_left_out() {
         "0",
         "--jpeg-qualities",
         "20,60,95",
-        "--raw-images",
-        "0",
     ]));
     let profile = lab.profile();
     let names: Vec<&str> = profile.cuts[0]

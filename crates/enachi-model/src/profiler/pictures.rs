@@ -35,8 +35,8 @@ struct Tried {
 
 /// Calibration images on which rungs are tried.
 const IMAGES: usize = 32;
-/// Most rungs of a mixed ladder.
-const MIXED_RUNGS: usize = 10;
+/// Most rungs of a mixed ladder that the plain one does not have: only those cost answers of the network.
+const SHRUNK_RUNGS: usize = 7;
 /// Each rung has at least this many times the bits of the one below it on calibration images, so that bits rise on
 /// other images too.
 const LEAST_STEP: f64 = 1.03;
@@ -80,7 +80,10 @@ pub fn choose(job: &Job, progress: &(dyn Fn(Step) + Sync)) -> Result<Vec<Ladder>
             let all = tried.iter().filter(of).copied().collect();
             ladders.push(Ladder {
                 name: format!("{}-ladder", codec.name()),
-                rungs: best_mix(all, MIXED_RUNGS).iter().map(|t| t.rung).collect(),
+                rungs: best_mix(all, side, SHRUNK_RUNGS)
+                    .iter()
+                    .map(|t| t.rung)
+                    .collect(),
             });
         }
     }
@@ -190,9 +193,10 @@ fn rising(mut tried: Vec<Tried>) -> Vec<Tried> {
     kept
 }
 
-/// The rungs that no cheaper one reaches in agreement, thinned to at most `most`: while there are too many, the one goes
-/// that stands out least above the line between its neighbours (over log bits; the first and the last stay).
-fn best_mix(mut tried: Vec<Tried>, most: usize) -> Vec<Tried> {
+/// The rungs that no cheaper one reaches in agreement. Those that are smaller than the whole picture are thinned to at
+/// most `most`: while there are more, the one goes that stands out least above the line between its neighbours (over log
+/// bits).
+fn best_mix(mut tried: Vec<Tried>, whole: u32, most: usize) -> Vec<Tried> {
     tried.sort_by(|a, b| {
         a.bits
             .total_cmp(&b.bits)
@@ -215,20 +219,30 @@ fn best_mix(mut tried: Vec<Tried>, most: usize) -> Vec<Tried> {
         }
     }
     front.drain(..spaced);
-    let gain = |w: &[Tried]| {
-        let share = (w[1].bits / w[0].bits).ln() / (w[2].bits / w[0].bits).ln();
-        w[1].agreement - w[0].agreement - share * (w[2].agreement - w[0].agreement)
+    let gain = |front: &[Tried], i: usize| {
+        // The ends stay: without them the ladder would be shorter.
+        if i == 0 || i + 1 == front.len() {
+            return f64::INFINITY;
+        }
+        let (a, t, b) = (front[i - 1], front[i], front[i + 1]);
+        let share = (t.bits / a.bits).ln() / (b.bits / a.bits).ln();
+        t.agreement - a.agreement - share * (b.agreement - a.agreement)
     };
-    while front.len() > most.max(2) {
-        let least = front
-            .windows(3)
-            .map(gain)
-            .enumerate()
-            .min_by(|a, b| a.1.total_cmp(&b.1))
-            .map_or(1, |(i, _)| i + 1);
-        front.remove(least);
+    loop {
+        let shrunk: Vec<usize> = (0..front.len())
+            .filter(|&i| front[i].rung.side != whole)
+            .collect();
+        if shrunk.len() <= most {
+            return front;
+        }
+        let least = shrunk
+            .into_iter()
+            .min_by(|&a, &b| gain(&front, a).total_cmp(&gain(&front, b)));
+        match least {
+            Some(i) => front.remove(i),
+            None => return front,
+        };
     }
-    front
 }
 
 #[cfg(test)]
@@ -268,20 +282,21 @@ mod tests {
             all.push(tried(8, quality, 50.0 * q, 0.9 * (1.0 - (-q / 8.0).exp())));
             all.push(tried(16, quality, 200.0 * q, 1.0 - (-q / 5.0).exp()));
         }
-        let whole = best_mix(all.clone(), usize::MAX);
+        let whole = best_mix(all.clone(), 16, usize::MAX);
         for t in &all {
             let best = whole.iter().filter(|k| k.bits <= t.bits * LEAST_STEP);
             let best = best.map(|k| k.agreement).fold(0.0, f64::max);
             assert!(best >= t.agreement, "{t:?} beats the mix");
         }
-        let kept = best_mix(all.clone(), 10);
-        assert_eq!(kept.len(), 10);
+        let kept = best_mix(all.clone(), 16, 7);
+        let at = |ladder: &[Tried], side| ladder.iter().filter(|t| t.rung.side == side).count();
+        assert!(at(&whole, 8) > 7, "nothing to thin");
+        assert_eq!(at(&kept, 8), 7);
+        assert_eq!(at(&kept, 16), at(&whole, 16));
         assert_eq!(kept[0], whole[0]);
-        assert_eq!(kept[9], whole[whole.len() - 1]);
+        assert_eq!(kept.last(), whole.last());
         assert!(kept.windows(2).all(|w| w[1].bits >= w[0].bits * LEAST_STEP));
         assert!(kept.windows(2).all(|w| w[1].agreement > w[0].agreement));
-        assert!(kept.iter().any(|t| t.rung.side == 8));
-        assert!(kept.iter().any(|t| t.rung.side == 16));
         // Between kept rungs little is lost: the chord stays within two points of the whole front.
         for t in &whole {
             let above = kept
@@ -331,6 +346,6 @@ mod tests {
 
     #[test]
     fn a_lone_rung_is_a_ladder() {
-        assert_eq!(best_mix(vec![tried(8, 1, 10.0, 0.0)], 10).len(), 1);
+        assert_eq!(best_mix(vec![tried(8, 1, 10.0, 0.0)], 8, 7).len(), 1);
     }
 }

@@ -41,7 +41,7 @@ pub enum ScenarioError {
         /// File of the scenario.
         file: String,
         /// Why.
-        source: DeviceModelError,
+        source: Box<DeviceModelError>,
     },
     /// Values out of range; all of them, one a line.
     #[error("{file}: {}", .problems.join("\n  "))]
@@ -87,9 +87,9 @@ pub fn parse(text: &str, file: &str, overrides: &[String]) -> Result<Scenario, S
         }
         if describes(&scenario) {
             let folder = Path::new(file).parent().unwrap_or(Path::new(""));
-            let fail = |source| ScenarioError::Device {
+            let fail = |error| ScenarioError::Device {
                 file: file.into(),
-                source,
+                source: Box::new(error),
             };
             model::fill(&mut table, folder).map_err(fail)?;
             scenario = table
