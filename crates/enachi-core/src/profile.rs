@@ -222,7 +222,7 @@ pub struct PredictorReport {
     pub rank_correlation: f64,
     /// Spearman correlation across the images of one checkpoint, mean over checkpoints.
     pub rank_correlation_within: f64,
-    /// Thresholds on the predicted uncertainty from the smallest on, and what each saves and loses.
+    /// Thresholds on the predicted uncertainty from the smallest on, the default among them, and what each saves and loses.
     pub ladder: Vec<StopPoint>,
     /// Largest threshold whose upper confidence bound of the loss is at most [`ALLOWED_LOSS`], as is that of every
     /// smaller one; 0, which no prediction reaches, if there is none \[nat\].
@@ -231,6 +231,14 @@ pub struct PredictorReport {
     pub rules: Vec<RuleReport>,
     /// Wall time of one evaluation of the network, its inputs given.
     pub evaluate_time: Option<Timing>,
+}
+
+impl PredictorReport {
+    /// What the default threshold saves and loses; `None` if there is no threshold to use.
+    pub fn default_point(&self) -> Option<&StopPoint> {
+        let chosen = |point: &&StopPoint| point.threshold == self.default_threshold_nats;
+        self.ladder.iter().find(chosen)
+    }
 }
 
 /// Loss that the upper bound at the default threshold may reach: one point of top-1.
@@ -281,6 +289,15 @@ pub struct Samples {
     /// Uncertainty that the stream's predictor reads off what has arrived, by a model that did not see the image
     /// \[nat\]; empty if the stream has no predictor.
     pub predicted_nats: Vec<f32>,
+}
+
+/// Steps per nat of [`Samples::predicted_nats`]. Stop thresholds lie at hundredths of a nat, where the tail's entropy, kept
+/// to a thousandth, would be too coarse.
+pub const PREDICTED_STEPS_PER_NAT: f32 = 16384.0;
+
+/// A prediction to the resolution of a profile, and at least one step: a threshold of 0 is reached by none.
+pub fn round_prediction(nats: f32) -> f32 {
+    (nats * PREDICTED_STEPS_PER_NAT).round().max(1.0) / PREDICTED_STEPS_PER_NAT
 }
 
 /// Which uncertainty a stop rule sees.

@@ -230,6 +230,15 @@ fn check_predictor(place: &str, report: &PredictorReport) -> Outcome {
     }
     check_timing(&format!("{place}.evaluate_time"), report.evaluate_time)?;
     check_ladder(&format!("{place}.ladder"), &report.ladder)?;
+    if report.default_threshold_nats > 0.0 && report.default_point().is_none() {
+        return fail(
+            format!("{place}.default_threshold_nats"),
+            format!(
+                "{} nat is not a threshold of the ladder",
+                report.default_threshold_nats
+            ),
+        );
+    }
     if report.rules.len() > MAX_RULES {
         return fail(
             format!("{place}.rules"),
