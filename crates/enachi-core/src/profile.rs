@@ -156,6 +156,9 @@ pub struct Stream {
     pub surrogate: Option<Surrogate>,
     /// Mean measured curve with intervals. `None` for a curve-only profile.
     pub measured: Option<MeasuredCurve>,
+    /// What the predictor of uncertainty achieves on this stream; `None` where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictor: Option<PredictorReport>,
     /// Outcome of every image at every checkpoint. Empty for a curve-only profile.
     #[serde(skip)]
     pub samples: Samples,
@@ -199,6 +202,75 @@ pub struct MeasuredCurve {
     pub envelope: Vec<u32>,
 }
 
+/// What a stream's predictor of uncertainty achieves, and the rules it was compared with.
+///
+/// All figures are cross-fitted: no image is judged by a model that saw it. They are over the images of the stream's
+/// [`Samples`]; losses are paired by image with never stopping.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PredictorReport {
+    /// Statistics that the predictor reads.
+    pub inputs: u32,
+    /// Hidden units.
+    pub hidden: u32,
+    /// Parts of the images in cross-fitting.
+    pub folds: u32,
+    /// Root-mean-square difference to the entropy of the tail, over all images and checkpoints from 1 on \[nat\].
+    pub rmse_nats: f64,
+    /// Mean absolute difference, likewise \[nat\].
+    pub mae_nats: f64,
+    /// Spearman correlation with the entropy of the tail, over all images and checkpoints from 1 on, −1..=1.
+    pub rank_correlation: f64,
+    /// Spearman correlation across the images of one checkpoint, mean over checkpoints.
+    pub rank_correlation_within: f64,
+    /// Thresholds on the predicted uncertainty from the smallest on, the default among them, and what each saves and loses.
+    pub ladder: Vec<StopPoint>,
+    /// Largest threshold whose upper confidence bound of the loss is at most [`ALLOWED_LOSS`], as is that of every
+    /// smaller one; 0, which no prediction reaches, if there is none \[nat\].
+    pub default_threshold_nats: f64,
+    /// Competing rules, for comparison.
+    pub rules: Vec<RuleReport>,
+    /// Wall time of one evaluation of the network, its inputs given.
+    pub evaluate_time: Option<Timing>,
+}
+
+impl PredictorReport {
+    /// What the default threshold saves and loses; `None` if there is no threshold to use.
+    pub fn default_point(&self) -> Option<&StopPoint> {
+        let chosen = |point: &&StopPoint| point.threshold == self.default_threshold_nats;
+        self.ladder.iter().find(chosen)
+    }
+}
+
+/// Loss that the upper bound at the default threshold may reach: one point of top-1.
+pub const ALLOWED_LOSS: f64 = 0.01;
+
+/// One threshold of a stop rule and what it does: stop at the first checkpoint whose score is at most the threshold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StopPoint {
+    /// Threshold, in the units of the rule's score (nat for the predictor).
+    pub threshold: f64,
+    /// Mean bits sent.
+    pub mean_bits: f64,
+    /// Bits saved against never stopping, as a share of the whole stream's mean bits, 0..=1.
+    pub bits_saved: f64,
+    /// Right answers lost against never stopping, as a share of images, −1..=1.
+    pub loss: f64,
+    /// One-sided 95 % upper confidence bound of `loss`
+    /// ([`loss_bound`](crate::packet::loss_bound)).
+    pub loss_upper: f64,
+}
+
+/// A stop rule that the predictor was compared with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuleReport {
+    /// `fixed-fraction`, `class-means`, `probe-margin`, `tail-entropy`, `genie`, ...
+    pub name: String,
+    /// Its operating point, chosen as the predictor's default threshold is; `None` if no threshold may be used.
+    pub best: Option<StopPoint>,
+    /// Its trade-off, from the smallest threshold on; empty for a rule without a threshold.
+    pub ladder: Vec<StopPoint>,
+}
+
 /// Replayable outcomes: row-major `images × checkpoints` arrays.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Samples {
@@ -214,9 +286,43 @@ pub struct Samples {
     pub correct: Vec<bool>,
     /// Entropy of the tail's softmax, ENACHI (5) \[nat\].
     pub entropy_nats: Vec<f32>,
+    /// Uncertainty that the stream's predictor reads off what has arrived, by a model that did not see the image
+    /// \[nat\]; empty if the stream has no predictor.
+    pub predicted_nats: Vec<f32>,
+}
+
+/// Steps per nat of [`Samples::predicted_nats`]. Stop thresholds lie at hundredths of a nat, where the tail's entropy, kept
+/// to a thousandth, would be too coarse.
+pub const PREDICTED_STEPS_PER_NAT: f32 = 16384.0;
+
+/// A prediction to the resolution of a profile, and at least one step: a threshold of 0 is reached by none.
+pub fn round_prediction(nats: f32) -> f32 {
+    (nats * PREDICTED_STEPS_PER_NAT).round().max(1.0) / PREDICTED_STEPS_PER_NAT
+}
+
+/// Which uncertainty a stop rule sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uncertainty {
+    /// The predictor's, where the stream has one: what an edge can know in microseconds.
+    Predictor,
+    /// The entropy of the tail's answer, ENACHI (5): it costs a run of the tail at every checkpoint.
+    Tail,
 }
 
 impl Samples {
+    /// Whether a predictor's output was recorded.
+    pub fn has_predictions(&self) -> bool {
+        !self.predicted_nats.is_empty()
+    }
+
+    /// The uncertainty asked for, `images × checkpoints` \[nat\]; the tail's where there is no predictor.
+    pub fn uncertainty_nats(&self, of: Uncertainty) -> &[f32] {
+        match of {
+            Uncertainty::Predictor if self.has_predictions() => &self.predicted_nats,
+            _ => &self.entropy_nats,
+        }
+    }
+
     /// Index of (`image`, `checkpoint`) in the arrays.
     #[inline]
     pub fn at(&self, image: usize, checkpoint: usize) -> usize {

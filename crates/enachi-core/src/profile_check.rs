@@ -4,8 +4,8 @@
 //! is used, and the first thing that is wrong is named by its place in the profile.
 
 use crate::profile::{
-    CutKind, CutProfile, Image, LadderKind, MeasuredCurve, Profile, Samples, Stream, Surrogate,
-    Timing,
+    CutKind, CutProfile, Image, LadderKind, MeasuredCurve, PredictorReport, Profile, Samples,
+    StopPoint, Stream, Surrogate, Timing,
 };
 
 /// Most cuts in one profile.
@@ -16,6 +16,8 @@ pub const MAX_STREAMS: usize = 256;
 pub const MAX_CHECKPOINTS: usize = 4096;
 /// Most measured images.
 pub const MAX_IMAGES: usize = 1 << 20;
+/// Most competing stop rules of one predictor report.
+pub const MAX_RULES: usize = 64;
 /// Most classes: class indices are 16 bits.
 pub const MAX_CLASSES: u32 = 1 << 16;
 
@@ -201,7 +203,97 @@ fn check_stream(place: &str, stream: &Stream, classes: u32, images: &[Image]) ->
     if let Some(curve) = &stream.measured {
         check_curve(&format!("{place}.measured"), curve, ladder.len())?;
     }
+    if let Some(report) = &stream.predictor {
+        check_predictor(&format!("{place}.predictor"), report)?;
+    }
     check_samples(&format!("{place}.samples"), stream, classes, images)
+}
+
+fn check_predictor(place: &str, report: &PredictorReport) -> Outcome {
+    for (name, value) in [
+        ("rmse_nats", report.rmse_nats),
+        ("mae_nats", report.mae_nats),
+        ("default_threshold_nats", report.default_threshold_nats),
+    ] {
+        if !(value.is_finite() && value >= 0.0) {
+            return fail(
+                format!("{place}.{name}"),
+                format!("{value} nat is not a number from 0 on"),
+            );
+        }
+    }
+    for (name, value) in [
+        ("rank_correlation", report.rank_correlation),
+        ("rank_correlation_within", report.rank_correlation_within),
+    ] {
+        between(&format!("{place}.{name}"), value, -1.0, 1.0)?;
+    }
+    check_timing(&format!("{place}.evaluate_time"), report.evaluate_time)?;
+    check_ladder(&format!("{place}.ladder"), &report.ladder)?;
+    if report.default_threshold_nats > 0.0 && report.default_point().is_none() {
+        return fail(
+            format!("{place}.default_threshold_nats"),
+            format!(
+                "{} nat is not a threshold of the ladder",
+                report.default_threshold_nats
+            ),
+        );
+    }
+    if report.rules.len() > MAX_RULES {
+        return fail(
+            format!("{place}.rules"),
+            format!("{} rules, at most {MAX_RULES} allowed", report.rules.len()),
+        );
+    }
+    for (index, rule) in report.rules.iter().enumerate() {
+        let place = format!("{place}.rules[{index}] ({})", rule.name);
+        check_ladder(&format!("{place}.ladder"), &rule.ladder)?;
+        if let Some(best) = &rule.best {
+            check_stop_point(&format!("{place}.best"), best)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_ladder(place: &str, ladder: &[StopPoint]) -> Outcome {
+    if ladder.len() > MAX_CHECKPOINTS {
+        return fail(
+            place,
+            format!("{} points, at most {MAX_CHECKPOINTS}", ladder.len()),
+        );
+    }
+    for (index, point) in ladder.iter().enumerate() {
+        check_stop_point(&format!("{place}[{index}]"), point)?;
+        if index > 0 && point.threshold <= ladder[index - 1].threshold {
+            return fail(
+                format!("{place}[{index}].threshold"),
+                format!(
+                    "{} after {}, must ascend",
+                    point.threshold,
+                    ladder[index - 1].threshold
+                ),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn check_stop_point(place: &str, point: &StopPoint) -> Outcome {
+    if !point.threshold.is_finite() {
+        return fail(
+            format!("{place}.threshold"),
+            format!("{} is not a number", point.threshold),
+        );
+    }
+    if !(point.mean_bits.is_finite() && point.mean_bits >= 0.0) {
+        return fail(
+            format!("{place}.mean_bits"),
+            format!("{} is not a number of bits", point.mean_bits),
+        );
+    }
+    unit(&format!("{place}.bits_saved"), point.bits_saved)?;
+    between(&format!("{place}.loss"), point.loss, -1.0, 1.0)?;
+    between(&format!("{place}.loss_upper"), point.loss_upper, -1.0, 1.0)
 }
 
 fn check_surrogate(place: &str, s: &Surrogate) -> Outcome {
@@ -318,6 +410,18 @@ fn check_samples(place: &str, stream: &Stream, classes: u32, images: &[Image]) -
             ),
         );
     }
+    let predicted = &samples.predicted_nats;
+    if samples.has_predictions() && Some(predicted.len()) != cells {
+        return fail(
+            place,
+            format!(
+                "{} predictions for {} images x {} checkpoints",
+                predicted.len(),
+                samples.images,
+                samples.checkpoints
+            ),
+        );
+    }
     let entropy_max = (classes as f32).ln() + ENTROPY_SLACK_NATS;
     for (row, image) in images.iter().enumerate().take(samples.images) {
         for checkpoint in 0..samples.checkpoints {
@@ -360,6 +464,13 @@ fn check_samples(place: &str, stream: &Stream, classes: u32, images: &[Image]) -
                     "entropy {entropy} nat is outside 0..=ln({classes})"
                 ));
             }
+            if let Some(predicted) = predicted.get(cell)
+                && !(0.0..=entropy_max).contains(predicted)
+            {
+                return wrong(format!(
+                    "predicted uncertainty {predicted} nat is outside 0..=ln({classes})"
+                ));
+            }
         }
     }
     Ok(())
@@ -383,9 +494,13 @@ fn check_timing(place: &str, timing: Option<Timing>) -> Outcome {
 }
 
 fn unit(place: &str, value: f64) -> Outcome {
-    if (-UNIT_SLACK..=1.0 + UNIT_SLACK).contains(&value) {
+    between(place, value, 0.0, 1.0)
+}
+
+fn between(place: &str, value: f64, low: f64, high: f64) -> Outcome {
+    if (low - UNIT_SLACK..=high + UNIT_SLACK).contains(&value) {
         Ok(())
     } else {
-        fail(place, format!("{value} is not in 0..=1"))
+        fail(place, format!("{value} is not in {low}..={high}"))
     }
 }

@@ -133,7 +133,7 @@ pub struct FrameRecord {
     pub stop_reason: StopReason,
     /// Whether the answer is right.
     pub correct: bool,
-    /// Entropy of the answer \[nat\]; `None` where the device sits out or runs all by itself.
+    /// Uncertainty of the answer, as the stop rule sees it \[nat\]; `None` where the device sits out or runs all by itself.
     pub entropy_nats: Option<f64>,
     /// Energy of the head, with idling \[J\].
     pub energy_local_j: f64,

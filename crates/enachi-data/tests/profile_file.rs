@@ -5,7 +5,9 @@ mod common;
 
 use std::sync::Arc;
 
-use enachi_core::profile::{LadderKind, Profile, Samples};
+use enachi_core::profile::{
+    LadderKind, PredictorReport, Profile, RuleReport, Samples, StopPoint, round_prediction,
+};
 use enachi_data::profile::{self as file, KEY_FORMAT, KEY_JSON, KEY_SHA256, KEY_VERSION};
 use parquet::column::writer::ColumnWriter;
 use parquet::file::metadata::KeyValue;
@@ -63,6 +65,96 @@ fn entropy_is_rounded_to_a_thousandth_of_a_nat() {
     let back = file::read_bytes("p", &bytes_of(&profile)).expect("a valid file");
     let stored = back.cuts[1].streams[0].samples.entropy_nats[7];
     assert_eq!(stored, 126.0 / 1024.0);
+}
+
+/// The small profile with predictions and a report on the second cut's first stream.
+fn predicted() -> Profile {
+    let mut profile = small();
+    let stream = &mut profile.cuts[1].streams[0];
+    let samples = &mut stream.samples;
+    samples.predicted_nats = samples
+        .entropy_nats
+        .iter()
+        .map(|nats| round_prediction(0.9 * nats + 0.003))
+        .collect();
+    let point = |threshold: f64| StopPoint {
+        threshold,
+        mean_bits: 1000.0 / 3.0,
+        bits_saved: 0.25,
+        loss: -0.01,
+        loss_upper: 0.004,
+    };
+    stream.predictor = Some(PredictorReport {
+        inputs: 40,
+        hidden: 32,
+        folds: 5,
+        rmse_nats: 0.1 + 0.2,
+        mae_nats: 0.1,
+        rank_correlation: 0.9,
+        rank_correlation_within: 0.8,
+        ladder: vec![point(0.1), point(0.2)],
+        default_threshold_nats: 0.2,
+        rules: vec![RuleReport {
+            name: "genie".to_owned(),
+            best: Some(point(0.0)),
+            ladder: Vec::new(),
+        }],
+        evaluate_time: None,
+    });
+    profile
+}
+
+#[test]
+fn predictions_and_their_report_come_back() {
+    let profile = predicted();
+    let bytes = bytes_of(&profile);
+    let back = file::read_bytes("p", &bytes).expect("a valid file");
+    assert_eq!(back, profile);
+    assert_eq!(bytes_of(&back), bytes);
+    assert!(json_of(&bytes).contains("\"rank_correlation_within\""));
+    // Without any predictor neither the column nor the field is written: the file is that of older versions.
+    let plain = bytes_of(&small());
+    assert!(!json_of(&plain).contains("\"predictor\""));
+    assert_eq!(find_all(&plain, b"predicted_nats"), 0);
+    assert!(find_all(&bytes, b"predicted_nats") > 0);
+}
+
+#[test]
+fn odd_predictions_are_placed() {
+    let profile = predicted();
+    let parts = Parts::of(&profile);
+    assert_eq!(parts.columns.len(), 10);
+    // Row 240 is the first of cut 1 (40 images × 6 checkpoints of cut 0 before it), row 480 the first without a predictor.
+    let forged = |row: usize, value: f32| {
+        let mut forged = parts.clone();
+        if let Values::Float(values) = &mut forged.column("predicted_nats").1 {
+            values[row] = value;
+        }
+        forged.bytes()
+    };
+    for bad in [f32::NAN, -0.1, 2.4, f32::INFINITY] {
+        assert_refused(
+            &forged(249, bad),
+            "image 1 (image_00001.jpg), checkpoint 3]: predicted uncertainty",
+        );
+    }
+    assert_refused(&forged(481, 0.5), "streams[1] (raw8-1).samples");
+    let mut moved = parts.clone();
+    moved.columns.swap(8, 9);
+    assert_refused(&moved.bytes(), "must be column");
+    let mut report = parts.clone();
+    report.replace_json("\"bits_saved\":0.25", "\"bits_saved\":1.25");
+    assert_refused(
+        &report.bytes(),
+        "predictor.ladder[0].bits_saved: 1.25 is not in 0..=1",
+    );
+    let mut report = parts;
+    report.replace_json("\"threshold\":0.2", "\"threshold\":0.1");
+    assert_refused(&report.bytes(), "must ascend");
+}
+
+fn find_all(bytes: &[u8], needle: &[u8]) -> usize {
+    bytes.windows(needle.len()).filter(|w| *w == needle).count()
 }
 
 #[test]
@@ -265,6 +357,10 @@ impl Parts {
         columns.push(("correct".to_owned(), Values::Bool(correct)));
         let entropy = rows.iter().map(|row| row.get_float(8).unwrap()).collect();
         columns.push(("entropy_nats".to_owned(), Values::Float(entropy)));
+        if rows.first().is_some_and(|row| row.len() > 9) {
+            let predicted = rows.iter().map(|row| row.get_float(9).unwrap()).collect();
+            columns.push(("predicted_nats".to_owned(), Values::Float(predicted)));
+        }
         let pairs = vec![
             (KEY_FORMAT, file::FORMAT.to_owned()),
             (KEY_VERSION, file::VERSION.to_string()),

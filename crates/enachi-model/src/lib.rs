@@ -9,6 +9,7 @@ pub mod graph;
 pub mod images;
 pub mod parallel;
 pub mod picture;
+pub mod predictor;
 pub mod profiler;
 pub mod raw;
 pub mod tensor;

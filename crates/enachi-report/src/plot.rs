@@ -26,6 +26,7 @@ const LABEL_SIZE: u32 = 13;
 /// Width of an average character of the bundled sans-serif face, per pixel of its size.
 const CHARACTER_WIDTH: f64 = 0.56;
 const MARKER_RADIUS: f64 = 2.6;
+const RING_RADIUS: f64 = 6.5;
 
 /// A figure that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,8 @@ pub struct Curve {
     pub colour: String,
     /// Hollow markers instead of filled ones.
     pub hollow: bool,
+    /// Points to stand out, each with a ring around it.
+    pub rings: Vec<(f64, f64)>,
 }
 
 /// A figure of curves over one pair of axes.
@@ -181,6 +184,11 @@ impl CurveFigure {
         out
     }
 
+    /// Whether a point lies on the page.
+    fn shows(&self, (x, y): (f64, f64)) -> bool {
+        x.is_finite() && (!self.log_x || x > 0.0) && y >= self.y_range.0 && y <= self.y_range.1
+    }
+
     /// Range of x over all points, a little wider; on a logarithmic axis to the next 1, 2 or 5.
     fn x_range(&self, curves: &[Curve]) -> (f64, f64) {
         let all = || curves.iter().flat_map(|c| c.points.iter().map(|p| p.0));
@@ -217,6 +225,17 @@ impl CurveFigure {
                     fill_opacity: None,
                     stroke: Some(Color::from(&curve.colour)),
                     stroke_width: Some(1.4),
+                });
+            }
+            for &(x, y) in curve.rings.iter().filter(|ring| self.shows(**ring)) {
+                scene.add(Primitive::Circle {
+                    cx: page.map_x(x),
+                    cy: page.map_y(y),
+                    r: RING_RADIUS,
+                    fill: Color::from("#ffffff"),
+                    fill_opacity: Some(0.0),
+                    stroke: Some(Color::from(&curve.colour)),
+                    stroke_width: Some(2.0),
                 });
             }
         }
@@ -412,6 +431,7 @@ mod tests {
                 band: vec![(0.0, 0.0), (18.0, 22.0), (58.0, 62.0), (69.0, 90.0)],
                 colour: crate::colour::ordered(0, 1),
                 hollow: false,
+                rings: Vec::new(),
             }],
             ..CurveFigure::default()
         }
@@ -439,6 +459,15 @@ mod tests {
         assert_eq!(drawn.points[0], (1.0, 20.0));
         assert_eq!(drawn.band, [(18.0, 22.0), (58.0, 62.0), (69.0, 80.0)]);
         assert_eq!(figure.x_range(&[drawn]), (1.0, 100.0));
+    }
+
+    #[test]
+    fn rings_are_drawn_where_the_page_shows_them() {
+        let circles = |figure: &CurveFigure| figure.svg().matches("<circle").count();
+        let mut figure = figure();
+        let before = circles(&figure);
+        figure.curves[0].rings = vec![(10.0, 60.0), (0.0, 5.0), (10.0, 90.0), (f64::NAN, 5.0)];
+        assert_eq!(circles(&figure), before + 1);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use enachi_core::record::{FrameRecord, SlotRecord};
 use enachi_sim::deployment::Deployment;
 use enachi_sim::runner::{Runner, Sink};
+use enachi_sim::scenario::UncertaintyKind;
 use enachi_sim::variant::Variant;
 use std::hint::black_box;
 
@@ -42,7 +43,9 @@ fn slots(criterion: &mut Criterion) {
                 50_000 * devices
             );
             let mut deployment = Deployment::new(scenario(&text), profile()).expect("valid");
-            deployment.fit_continuation().expect("measured");
+            deployment
+                .fit_continuation(UncertaintyKind::Predictor)
+                .expect("measured");
             let task = &deployment.scenario.task;
             let variant = Variant::parse(label, &deployment.scenario.packet, task).expect("known");
             let run = |frames: u32| {

@@ -1,13 +1,14 @@
 //! Scenario and profile put together: devices, candidates, curves. All that does not change from frame to frame.
 
 use crate::scenario::{
-    CurveKind, CurveProfile, DeviceDefaults, FadingKind, NoiseKind, Scenario, nearest,
+    CurveKind, CurveProfile, DeviceDefaults, FadingKind, NoiseKind, Scenario, UncertaintyKind,
+    nearest,
 };
 use crate::world::FadingModel;
 use enachi_core::curve::{AccuracyCurve, CurveError};
 use enachi_core::energy::{Compute, RadioOverhead};
 use enachi_core::packet::marginal::{ContinuationTable, cross_fitted};
-use enachi_core::packet::threshold;
+use enachi_core::packet::threshold::Thresholds;
 use enachi_core::profile::{CutKind, CutProfile, LadderKind, Meta, Profile, Stream, Surrogate};
 use enachi_core::radio::{Noise, Radio};
 use enachi_core::record::Names;
@@ -114,9 +115,41 @@ pub struct Deployment {
     /// First entry of each cut's streams in [`Names::streams`].
     stream_offset: Vec<usize>,
     /// Continuation tables per stream name entry, for the marginal rule; empty if no policy uses it.
-    continuation: Vec<Option<[ContinuationTable; 2]>>,
-    /// H_th per stream name entry \[nat\], where the scenario gives none and the stream is measured.
-    thresholds_nats: Vec<Option<[f64; 2]>>,
+    continuation: PerUncertainty<Option<[ContinuationTable; 2]>>,
+    /// H_th per stream name entry, where the scenario gives none and the stream is measured.
+    thresholds: PerUncertainty<Option<Thresholds>>,
+}
+
+/// One entry per stream for each uncertainty that some policy's stop rule sees.
+#[derive(Clone, Debug)]
+struct PerUncertainty<T> {
+    predictor: Vec<T>,
+    tail: Vec<T>,
+}
+
+impl<T> Default for PerUncertainty<T> {
+    fn default() -> Self {
+        Self {
+            predictor: Vec::new(),
+            tail: Vec::new(),
+        }
+    }
+}
+
+impl<T> PerUncertainty<T> {
+    fn of(&self, kind: UncertaintyKind) -> &Vec<T> {
+        match kind {
+            UncertaintyKind::Predictor => &self.predictor,
+            UncertaintyKind::Tail => &self.tail,
+        }
+    }
+
+    fn of_mut(&mut self, kind: UncertaintyKind) -> &mut Vec<T> {
+        match kind {
+            UncertaintyKind::Predictor => &mut self.predictor,
+            UncertaintyKind::Tail => &mut self.tail,
+        }
+    }
 }
 
 /// H_th of streams without samples where the scenario gives none \[nat\].
@@ -248,8 +281,8 @@ impl Deployment {
             deadlines_s,
             images,
             stream_offset,
-            continuation: Vec::new(),
-            thresholds_nats: Vec::new(),
+            continuation: PerUncertainty::default(),
+            thresholds: PerUncertainty::default(),
         };
         if deployment.plannable().next().is_none() {
             return Err(DeploymentError::NoCandidate {
@@ -279,63 +312,76 @@ impl Deployment {
         self.stream_offset[cut as usize] + stream as usize
     }
 
-    /// Prepare the tables of the marginal stop rule.
-    pub fn fit_continuation(&mut self) -> Result<(), DeploymentError> {
+    /// Prepare the tables of the marginal stop rule that sees `kind`.
+    pub fn fit_continuation(&mut self, kind: UncertaintyKind) -> Result<(), DeploymentError> {
         if self.images == 0 {
             return Err(DeploymentError::MarginalNeedsSamples);
         }
-        if self.continuation.is_empty() {
-            self.continuation = self
-                .profile
-                .cuts
-                .iter()
-                .flat_map(|cut| &cut.streams)
-                .map(|stream| {
-                    let embedded = stream.ladder == LadderKind::Embedded;
-                    (embedded && stream.samples.images > 0).then(|| cross_fitted(&stream.samples))
-                })
+        if self.continuation.of(kind).is_empty() {
+            *self.continuation.of_mut(kind) = self
+                .measured_embedded()
+                .map(|stream| stream.map(|stream| cross_fitted(&stream.samples, kind.into())))
                 .collect();
         }
         Ok(())
     }
 
     /// The table that decides about `image`, fitted without it.
-    pub fn continuation(&self, cut: u32, stream: u32, image: usize) -> Option<&ContinuationTable> {
-        let tables = self.continuation.get(self.stream_index(cut, stream))?;
+    pub fn continuation(
+        &self,
+        kind: UncertaintyKind,
+        cut: u32,
+        stream: u32,
+        image: usize,
+    ) -> Option<&ContinuationTable> {
+        let tables = self
+            .continuation
+            .of(kind)
+            .get(self.stream_index(cut, stream))?;
         tables.as_ref().map(|tables| &tables[image % 2])
     }
 
-    /// Choose H_th for every measured stream, unless the scenario gives it.
-    pub fn fit_thresholds(&mut self) {
+    /// Choose H_th for every measured stream and rules that see `kind`, unless the scenario gives it.
+    pub fn fit_thresholds(&mut self, kind: UncertaintyKind) {
         let packet = &self.scenario.packet;
-        if packet.entropy_threshold_nats.is_some() || !self.thresholds_nats.is_empty() {
+        if packet.entropy_threshold_nats.is_some() || !self.thresholds.of(kind).is_empty() {
             return;
         }
-        self.thresholds_nats = self
-            .profile
-            .cuts
-            .iter()
-            .flat_map(|cut| &cut.streams)
+        let allowed = packet.threshold_loss;
+        *self.thresholds.of_mut(kind) = self
+            .measured_embedded()
             .map(|stream| {
-                let embedded = stream.ladder == LadderKind::Embedded;
-                (embedded && stream.samples.images > 0)
-                    .then(|| threshold::cross_fitted(&stream.samples, packet.threshold_loss))
+                stream.map(|stream| Thresholds::fit(&stream.samples, kind.into(), allowed))
             })
             .collect();
     }
 
-    /// H_th that decides about `image` \[nat\].
-    pub fn threshold_nats(&self, cut: u32, stream: u32, image: usize) -> f64 {
+    /// H_th that decides about `image` for rules that see `kind` \[nat\].
+    pub fn threshold_nats(
+        &self,
+        kind: UncertaintyKind,
+        cut: u32,
+        stream: u32,
+        image: usize,
+    ) -> f64 {
         self.scenario
             .packet
             .entropy_threshold_nats
             .unwrap_or_else(|| {
-                let fitted = self.thresholds_nats.get(self.stream_index(cut, stream));
+                let fitted = self.thresholds.of(kind).get(self.stream_index(cut, stream));
                 fitted
-                    .copied()
-                    .flatten()
-                    .map_or(CURVE_THRESHOLD_NATS, |nats| nats[image % 2])
+                    .and_then(Option::as_ref)
+                    .map_or(CURVE_THRESHOLD_NATS, |thresholds| thresholds.of(image))
             })
+    }
+
+    /// Streams in the order of [`Names::streams`]; `None` for those without samples of prefixes.
+    fn measured_embedded(&self) -> impl Iterator<Item = Option<&Stream>> {
+        let streams = self.profile.cuts.iter().flat_map(|cut| &cut.streams);
+        streams.map(|stream| {
+            let embedded = stream.ladder == LadderKind::Embedded;
+            (embedded && stream.samples.images > 0).then_some(stream)
+        })
     }
 
     /// Cuts that planners may choose.
@@ -669,6 +715,7 @@ pub fn curve_profile(curves: &CurveProfile) -> Profile {
         checkpoint_chunks: Vec::new(),
         surrogate,
         measured: None,
+        predictor: None,
         samples: Default::default(),
     };
     let raw = format!("raw{}-energy", curves.bits_per_element);

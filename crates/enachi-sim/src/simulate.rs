@@ -66,11 +66,12 @@ pub fn variants(
         }
         variants.push(variant);
     }
-    if variants.iter().any(|v| v.packet.stop == StopKind::Marginal) {
-        deployment.fit_continuation()?;
-    }
-    if variants.iter().any(|v| v.packet.stop == StopKind::Entropy) {
-        deployment.fit_thresholds();
+    for variant in &variants {
+        match variant.packet.stop {
+            StopKind::Marginal => deployment.fit_continuation(variant.packet.uncertainty)?,
+            StopKind::Entropy => deployment.fit_thresholds(variant.packet.uncertainty),
+            StopKind::Never => {}
+        }
     }
     Ok(variants)
 }

@@ -49,7 +49,7 @@ pub struct Uploaded {
     pub sent: Transmission,
     /// Whether the answer is right.
     pub correct: bool,
-    /// Entropy of the answer \[nat\].
+    /// Uncertainty of the answer, as the stop rule sees it \[nat\].
     pub entropy_nats: f64,
     /// Chunks that arrived.
     pub chunks: u32,
@@ -91,7 +91,8 @@ impl Upload<'_> {
         let entropy_max_nats = self.deployment.scenario.predictor.entropy_max_nats;
         match (stream.ladder, samples.images > 0, &stream.surrogate) {
             (LadderKind::Embedded, true, _) => {
-                let row = MeasuredRow::new(samples, self.image);
+                let uncertainty = self.packet.uncertainty.into();
+                let row = MeasuredRow::new(samples, self.image, uncertainty);
                 let total_bits = row.bits(row.last());
                 let last = self.measured_limit(stream);
                 let row = Prefix { inner: row, last };
@@ -198,6 +199,7 @@ impl Upload<'_> {
             StopKind::Never => Rule::Never,
             StopKind::Entropy => Rule::Entropy(EntropyThreshold {
                 threshold_nats: self.deployment.threshold_nats(
+                    self.packet.uncertainty,
                     self.candidate.cut,
                     self.candidate.stream.unwrap_or(0),
                     self.image,
@@ -205,9 +207,10 @@ impl Upload<'_> {
             }),
             StopKind::Marginal => {
                 let stream = self.candidate.stream.unwrap_or(0);
-                let table = self
-                    .deployment
-                    .continuation(self.candidate.cut, stream, self.image);
+                let kind = self.packet.uncertainty;
+                let table =
+                    self.deployment
+                        .continuation(kind, self.candidate.cut, stream, self.image);
                 match table {
                     Some(table) => Rule::Marginal(Marginal::new(table, self.price_per_bit())),
                     None => Rule::Never,

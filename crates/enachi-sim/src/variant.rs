@@ -1,9 +1,9 @@
 //! Policy names with variants of the packet level: `enachi+printed`, `enachi+constant+stop-never`.
 
-use crate::scenario::{CurveKind, Packet, PowerKind, StopKind, Task, nearest};
+use crate::scenario::{CurveKind, Packet, PowerKind, StopKind, Task, UncertaintyKind, nearest};
 
 /// Variants that may follow a policy's name.
-const VARIANTS: [&str; 10] = [
+const VARIANTS: [&str; 12] = [
     "reference-tracking",
     "paper-tracking",
     "printed",
@@ -12,6 +12,8 @@ const VARIANTS: [&str; 10] = [
     "stop-entropy",
     "stop-marginal",
     "stop-never",
+    "predictor",
+    "tail",
     "measured",
     "fitted",
 ];
@@ -58,6 +60,8 @@ impl Variant {
                 "stop-entropy" => variant.packet.stop = StopKind::Entropy,
                 "stop-marginal" => variant.packet.stop = StopKind::Marginal,
                 "stop-never" => variant.packet.stop = StopKind::Never,
+                "predictor" => variant.packet.uncertainty = UncertaintyKind::Predictor,
+                "tail" => variant.packet.uncertainty = UncertaintyKind::Tail,
                 "measured" => variant.curve = CurveKind::Measured,
                 "fitted" => variant.curve = CurveKind::Fitted,
                 _ => {

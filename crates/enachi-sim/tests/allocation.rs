@@ -7,6 +7,7 @@ use common::{factory, profile, scenario};
 use enachi_core::record::FrameRecord;
 use enachi_sim::deployment::Deployment;
 use enachi_sim::runner::{Runner, Sink};
+use enachi_sim::scenario::UncertaintyKind;
 use enachi_sim::variant::Variant;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -49,7 +50,9 @@ impl Sink for Total {
 fn frames_do_not_allocate() {
     let text = "[channel]\nbandwidth_hz = 1e6\nshadowing_db = 4\n[[devices]]\ncount = 6";
     let mut deployment = Deployment::new(scenario(text), profile()).unwrap();
-    deployment.fit_continuation().unwrap();
+    deployment
+        .fit_continuation(UncertaintyKind::Predictor)
+        .unwrap();
     for label in [
         "tracking",
         "tracking+printed",

@@ -4,6 +4,7 @@
 mod common;
 
 use common::{difficulty, factory, profile, scenario};
+use enachi_core::profile::Profile;
 use enachi_core::record::{FrameRecord, Outcome, StopReason};
 use enachi_sim::deployment::Deployment;
 use enachi_sim::simulate::{Records, Unwatched, simulate};
@@ -197,6 +198,53 @@ fn variants_change_the_packet_level_only() {
         .iter()
         .any(|r| r.stop_reason == StopReason::MarginalValue);
     assert!(marginal);
+}
+
+#[test]
+fn the_stop_rule_sees_the_predictor_unless_told_otherwise() {
+    let mut profile = profile();
+    let predict = |profile: &mut Profile| {
+        for stream in profile.cuts.iter_mut().flat_map(|cut| &mut cut.streams) {
+            // A predictor that is never quite certain.
+            let predicted = stream
+                .samples
+                .entropy_nats
+                .iter()
+                .map(|h| 0.9 * h + 0.2)
+                .collect();
+            stream.samples.predicted_nats = predicted;
+        }
+    };
+    let names = r#""tracking", "tracking+tail", "tracking+predictor", "tracking+stop-marginal", "tracking+stop-marginal+tail""#;
+    let run = |profile: Profile, threshold: &str| {
+        let text = format!("{}[packet]\n{threshold}\n", policies(names));
+        let deployment = Deployment::new(scenario(&text), profile).unwrap();
+        let (_, records) =
+            simulate(deployment, &factory(), &AtomicBool::new(false), &Unwatched).unwrap();
+        let of = |policy: u16| -> Vec<(u32, f64, Option<f64>)> {
+            let frames = records.frames.iter().filter(|r| r.policy == policy);
+            frames.map(|r| (r.chunks, r.bits, r.entropy_nats)).collect()
+        };
+        [of(0), of(1), of(2), of(3), of(4)]
+    };
+    // Without a predictor there is only one uncertainty to see.
+    let [default, tail, predictor, marginal, marginal_tail] =
+        run(profile.clone(), "entropy_threshold_nats = 0.3");
+    assert!(default == tail && tail == predictor && marginal == marginal_tail);
+    predict(&mut profile);
+    let [default, with_tail, predictor, ..] = run(profile.clone(), "entropy_threshold_nats = 0.3");
+    assert_eq!(default, predictor);
+    assert_eq!(with_tail, tail);
+    let sent =
+        |frames: &[(u32, f64, Option<f64>)]| frames.iter().map(|f| f64::from(f.0)).sum::<f64>();
+    assert!(
+        sent(&predictor) > sent(&tail),
+        "less certain, so it sends more"
+    );
+    assert!(predictor.iter().flat_map(|f| f.2).fold(9.0, f64::min) >= 0.2 - 1e-6);
+    // Fitted: 60 images promise nothing within a point, so the predictor never stops; the tail's mean loss may.
+    let [default, with_tail, ..] = run(profile, "threshold_loss = 0.01");
+    assert!(sent(&default) > sent(&with_tail));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #[path = "../../enachi-data/tests/common/mod.rs"]
 mod common;
 
+use enachi_core::profile::{PredictorReport, RuleReport, StopPoint};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -218,6 +219,115 @@ fn figures_are_written_in_both_formats_and_in_no_other() {
     let error = refusal(&folder.show(&["small.parquet", "--plot", "a.pdf"]));
     assert!(
         error.contains("a.pdf: the name of a figure must end in .svg or .png"),
+        "{error}"
+    );
+}
+
+/// The small profile with a predictor's report on the first stream of both feature cuts.
+fn with_predictors() -> enachi_core::profile::Profile {
+    let mut profile = common::profile(&common::SMALL);
+    let point = |threshold: f64, bits_saved: f64, loss: f64| StopPoint {
+        threshold,
+        mean_bits: 1e5 * (1.0 - bits_saved),
+        bits_saved,
+        loss,
+        loss_upper: loss + 0.006,
+    };
+    for cut in &mut profile.cuts[1..3] {
+        let stream = &mut cut.streams[0];
+        stream.samples.predicted_nats = stream
+            .samples
+            .entropy_nats
+            .iter()
+            .map(|nats| enachi_core::profile::round_prediction(*nats))
+            .collect();
+        stream.predictor = Some(PredictorReport {
+            inputs: 40,
+            hidden: 32,
+            folds: 5,
+            rmse_nats: 0.31,
+            mae_nats: 0.2,
+            rank_correlation: 0.87,
+            rank_correlation_within: 0.64,
+            ladder: vec![
+                point(0.01, 0.3, 0.0),
+                point(0.04, 0.55, 0.002),
+                point(0.5, 0.8, 0.09),
+            ],
+            default_threshold_nats: 0.04,
+            rules: vec![
+                RuleReport {
+                    name: "fixed-fraction".to_owned(),
+                    best: None,
+                    ladder: vec![point(1.0, 0.2, 0.02)],
+                },
+                RuleReport {
+                    name: "genie".to_owned(),
+                    best: Some(point(0.0, 0.75, 0.0)),
+                    ladder: Vec::new(),
+                },
+            ],
+            evaluate_time: None,
+        });
+    }
+    profile
+}
+
+#[test]
+fn the_stop_rules_trade_off_is_shown_where_there_is_a_predictor() {
+    let folder = Folder::new("stops");
+    let profile = with_predictors();
+    enachi_data::profile::write(&folder.0.join("stops.parquet"), &profile, true).unwrap();
+    let page = stdout(&folder.show(&["stops.parquet"]));
+    let row = page.lines().find(|line| line.contains("40 × 32")).unwrap();
+    let words: Vec<&str> = row.split_whitespace().collect();
+    let expected = "1 stage1 klt-dct 0.040 45.0 55 0.20 0.80 0.310 0.87 0.64 40 × 32 –";
+    assert_eq!(words.join(" "), expected);
+    assert!(
+        page.contains("genie") && !page.contains("Thresholds of"),
+        "{page}"
+    );
+    let ladders = stdout(&folder.show(&["stops.parquet", "--stops", "--cut", "2"]));
+    assert!(
+        ladders.contains("Thresholds of klt-dct at stage2\n"),
+        "{ladders}"
+    );
+    assert!(ladders.contains("• the default threshold\n"), "{ladders}");
+
+    let csv = stdout(&folder.show(&["stops.parquet", "--stops", "--format", "csv"]));
+    let lines: Vec<&str> = csv.lines().collect();
+    // Three thresholds, one of a rule without a choice, and the genie's point; two cuts.
+    assert_eq!(lines.len(), 1 + 2 * 5);
+    assert_eq!(
+        lines.iter().filter(|line| line.ends_with(",true")).count(),
+        2 * 2
+    );
+    assert!(
+        lines[2].starts_with("1,stage1,klt-dct,40,predictor,0.04,"),
+        "{}",
+        lines[2]
+    );
+    let json: serde_json::Value = serde_json::from_str(&stdout(&folder.show(&[
+        "stops.parquet",
+        "--format",
+        "json",
+    ])))
+    .unwrap();
+    let stream = &json["cuts"][1]["streams"][0];
+    assert_eq!(stream["predictor"]["ladder"][1]["bits_saved"], 0.55);
+    assert!(json["cuts"][1]["streams"][1]["predictor"].is_null());
+
+    stdout(&folder.show(&["stops.parquet", "--cut", "1", "--stop-plot", "one.svg"]));
+    let svg = std::fs::read_to_string(folder.0.join("one.svg")).unwrap();
+    for part in ["fixed-fraction", "genie", "predictor", "Bits saved"] {
+        assert!(svg.contains(part), "{part} is missing");
+    }
+    stdout(&folder.show(&["stops.parquet", "--stop-plot", "two.svg"]));
+    let svg = std::fs::read_to_string(folder.0.join("two.svg")).unwrap();
+    assert!(svg.contains("klt-dct at stage1") && svg.contains("klt-dct at stage2"));
+    let error = refusal(&folder.show(&["small.parquet", "--stop-plot", "none.svg"]));
+    assert!(
+        error.contains("none of the streams shown has a predictor"),
         "{error}"
     );
 }

@@ -161,6 +161,7 @@ fn means_and_paired_loss_by_hand() {
         top1: vec![0; 8],
         correct: vec![false, true, false, true, true, false, false, true],
         entropy_nats: vec![0.0; 8],
+        predicted_nats: Vec::new(),
     };
     let curve = measure(&samples, &[true, true, true, false], 1);
     assert_eq!(curve.bits, [0.0, 25.0]);

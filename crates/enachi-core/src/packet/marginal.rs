@@ -1,10 +1,10 @@
 //! What further bits are worth to a sample, given how uncertain it is now: a table estimated from a profile.
 //!
-//! At checkpoint c the images are sorted by entropy into bins of equal size. For every bin and every later
+//! At checkpoint c the images are sorted by uncertainty into bins of equal size. For every bin and every later
 //! checkpoint c′ the table holds the mean gain in right answers and the mean number of bits between the two. A
 //! sample in the bin should go on if for some c′ the gain exceeds the price of the bits.
 
-use crate::profile::Samples;
+use crate::profile::{Samples, Uncertainty};
 
 /// Bins of entropy at each checkpoint.
 const BINS: usize = 8;
@@ -20,17 +20,22 @@ pub struct ContinuationTable {
 }
 
 impl ContinuationTable {
-    /// Estimate from the rows of `samples` for which `use_image` holds.
+    /// Estimate from the rows of `samples` for which `use_image` holds, for rules that see `uncertainty`.
     ///
     /// Leave the image to be decided about out of its own table: see [`cross_fitted`].
-    pub fn fit(samples: &Samples, use_image: impl Fn(usize) -> bool) -> Self {
+    pub fn fit(
+        samples: &Samples,
+        uncertainty: Uncertainty,
+        use_image: impl Fn(usize) -> bool,
+    ) -> Self {
+        let nats = samples.uncertainty_nats(uncertainty);
         let images: Vec<usize> = (0..samples.images).filter(|i| use_image(*i)).collect();
         let checkpoints = samples.checkpoints;
         let mut edges = Vec::with_capacity(checkpoints * (BINS - 1));
         let mut worth_per_bit = Vec::with_capacity(checkpoints * BINS);
         let mut order = images.clone();
         for c in 0..checkpoints {
-            let entropy = |i: usize| samples.entropy_nats[samples.at(i, c)];
+            let entropy = |i: usize| nats[samples.at(i, c)];
             order.sort_by(|a, b| entropy(*a).total_cmp(&entropy(*b)).then(a.cmp(b)));
             let bin = |b: usize| &order[b * order.len() / BINS..(b + 1) * order.len() / BINS];
             for b in 0..BINS {
@@ -83,10 +88,10 @@ fn worth(samples: &Samples, images: &[usize], now: usize, later: usize) -> f64 {
 }
 
 /// Two tables, fitted on the odd and on the even images: entry `image % 2` never saw the image itself.
-pub fn cross_fitted(samples: &Samples) -> [ContinuationTable; 2] {
+pub fn cross_fitted(samples: &Samples, uncertainty: Uncertainty) -> [ContinuationTable; 2] {
     [
-        ContinuationTable::fit(samples, |image| image % 2 == 1),
-        ContinuationTable::fit(samples, |image| image % 2 == 0),
+        ContinuationTable::fit(samples, uncertainty, |image| image % 2 == 1),
+        ContinuationTable::fit(samples, uncertainty, |image| image % 2 == 0),
     ]
 }
 
@@ -118,7 +123,7 @@ mod tests {
 
     #[test]
     fn certain_samples_stop_and_uncertain_ones_go_on_while_bits_are_cheap() {
-        for table in cross_fitted(&samples()) {
+        for table in cross_fitted(&samples(), Uncertainty::Tail) {
             assert!(!table.worth_continuing(1, 0.1, 1e-6));
             // 100 bits for one certain right answer: worth 0.01 per bit.
             assert!(table.worth_continuing(1, 3.0, 0.0099));
@@ -126,5 +131,17 @@ mod tests {
             // Nothing comes after the last checkpoint.
             assert!(!table.worth_continuing(2, 9.0, 0.0));
         }
+    }
+    #[test]
+    fn a_table_for_the_predictor_sorts_by_what_the_predictor_says() {
+        // The predictor confuses nothing, but speaks of tenths where the tail speaks of nats.
+        let mut s = samples();
+        s.predicted_nats = s.entropy_nats.iter().map(|nats| nats / 10.0).collect();
+        let [tail, _] = cross_fitted(&s, Uncertainty::Tail);
+        let [predictor, _] = cross_fitted(&s, Uncertainty::Predictor);
+        assert!(tail.worth_continuing(1, 3.0, 0.0099));
+        assert!(!tail.worth_continuing(1, 0.1, 0.0099));
+        assert!(predictor.worth_continuing(1, 0.3, 0.0099));
+        assert!(!predictor.worth_continuing(1, 0.009, 0.0099));
     }
 }

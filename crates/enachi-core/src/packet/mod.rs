@@ -1,10 +1,12 @@
 //! The packet level, slot by slot: power control, bit carry-over, stop rules and the batch barrier.
 
+pub mod loss_bound;
 pub mod marginal;
 pub mod power;
 pub mod replay;
 pub mod stop;
 pub mod threshold;
+pub mod tradeoff;
 mod transmit;
 
 pub use power::{ConstantPower, PowerControl, PrintedTracking, ReferenceTracking, WaterFilling};

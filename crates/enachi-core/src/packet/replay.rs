@@ -4,7 +4,7 @@
 //! Two traits keep knowledge apart: the slot loop and the stop rules see [`Arrivals`]; whether an answer is right is
 //! in [`Scored`], which only the bookkeeping after the frame asks for.
 
-use crate::profile::{Samples, Surrogate};
+use crate::profile::{Samples, Surrogate, Uncertainty};
 
 /// Bits and uncertainty of one task at its checkpoints; checkpoint 0 is "nothing arrived".
 pub trait Arrivals {
@@ -12,7 +12,7 @@ pub trait Arrivals {
     fn last(&self) -> usize;
     /// Bits over the air after which checkpoint `checkpoint` is reached, non-decreasing, 0 at checkpoint 0.
     fn bits(&self, checkpoint: usize) -> f64;
-    /// Uncertainty of the answer at the checkpoint, ENACHI (5) \[nat\].
+    /// Uncertainty of the answer at the checkpoint, ENACHI (5) or a prediction of it \[nat\].
     fn entropy_nats(&self, checkpoint: usize) -> f64;
 }
 
@@ -31,12 +31,12 @@ pub struct MeasuredRow<'a> {
 }
 
 impl<'a> MeasuredRow<'a> {
-    /// Row `image` of `samples`.
-    pub fn new(samples: &'a Samples, image: usize) -> Self {
+    /// Row `image` of `samples`, with the uncertainty that the edge is taken to know.
+    pub fn new(samples: &'a Samples, image: usize, uncertainty: Uncertainty) -> Self {
         let row = samples.at(image, 0)..samples.at(image, 0) + samples.checkpoints;
         Self {
             bits: &samples.bits[row.clone()],
-            entropy_nats: &samples.entropy_nats[row.clone()],
+            entropy_nats: &samples.uncertainty_nats(uncertainty)[row.clone()],
             correct: &samples.correct[row],
         }
     }
@@ -303,6 +303,25 @@ mod tests {
     }
 
     #[test]
+    fn a_measured_row_shows_the_uncertainty_asked_for() {
+        let mut samples = Samples {
+            images: 2,
+            checkpoints: 2,
+            bits: vec![0, 100, 0, 120],
+            top1: vec![1; 4],
+            correct: vec![true; 4],
+            entropy_nats: vec![6.0, 2.0, 6.0, 3.0],
+            predicted_nats: Vec::new(),
+        };
+        let seen = |s: &Samples, of| MeasuredRow::new(s, 1, of).entropy_nats(1);
+        // Without a predictor there is only the tail's.
+        assert_eq!(seen(&samples, Uncertainty::Predictor), 3.0);
+        samples.predicted_nats = vec![6.0, 1.5, 6.0, 2.5];
+        assert_eq!(seen(&samples, Uncertainty::Predictor), 2.5);
+        assert_eq!(seen(&samples, Uncertainty::Tail), 3.0);
+    }
+
+    #[test]
     fn alternatives_need_every_bit_of_their_level() {
         let samples = Samples {
             images: 1,
@@ -311,6 +330,7 @@ mod tests {
             top1: vec![7, 1, 2],
             correct: vec![false, false, true],
             entropy_nats: vec![6.0, 2.0, 0.5],
+            predicted_nats: Vec::new(),
         };
         let row = LevelRow::new(&samples, 0, 2);
         assert_eq!((row.last(), row.bits(0), row.bits(1)), (1, 0.0, 300.0));

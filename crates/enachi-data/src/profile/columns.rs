@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use enachi_core::profile::{Profile, Samples, Stream};
+use enachi_core::profile::{Profile, Samples, Stream, round_prediction};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::{BoolType, DataType, FloatType, Int32Type};
@@ -16,7 +16,8 @@ use parquet::schema::types::{ColumnPath, Type, TypePtr};
 
 use super::{MAX_ROWS, Problem, empty_samples, pages, round_entropy};
 
-/// Every column is there in every row. The unit of `bits` is bit, that of `entropy_nats` nat.
+/// Every column is there in every row. The unit of `bits` is bit, that of `entropy_nats` and `predicted_nats` nat. The last
+/// column is left out where no stream has a predictor.
 const SCHEMA: &str = "message enachi_profile {
     REQUIRED INT32 cut (INTEGER(16, false));
     REQUIRED INT32 stream (INTEGER(16, false));
@@ -27,6 +28,7 @@ const SCHEMA: &str = "message enachi_profile {
     REQUIRED INT32 top1 (INTEGER(16, false));
     REQUIRED BOOLEAN correct;
     REQUIRED FLOAT entropy_nats;
+    REQUIRED FLOAT predicted_nats;
 }";
 const CUT: usize = 0;
 const STREAM: usize = 1;
@@ -37,6 +39,7 @@ const BITS: usize = 5;
 const TOP1: usize = 6;
 const CORRECT: usize = 7;
 const ENTROPY: usize = 8;
+const PREDICTED: usize = 9;
 
 /// No column needs more uncompressed bytes per row than this, whatever its encoding.
 const MAX_BYTES_PER_ROW: u64 = 8;
@@ -45,6 +48,16 @@ const MAX_BYTES_EXTRA: u64 = 1 << 16;
 
 static SCHEMA_TYPE: LazyLock<TypePtr> =
     LazyLock::new(|| Arc::new(parse_message_type(SCHEMA).expect("SCHEMA is well formed")));
+
+/// [`SCHEMA_TYPE`], with or without its last column.
+fn schema(predictions: bool) -> TypePtr {
+    if predictions {
+        return SCHEMA_TYPE.clone();
+    }
+    let fields = SCHEMA_TYPE.get_fields()[..PREDICTED].to_vec();
+    let group = Type::group_type_builder(SCHEMA_TYPE.name()).with_fields(fields);
+    Arc::new(group.build().expect("SCHEMA is well formed"))
+}
 
 /// A stream with its place in the profile.
 pub(super) struct StreamSamples<'a> {
@@ -108,6 +121,18 @@ fn index_value(column: usize, row: &Row) -> u32 {
     u32::try_from(value).expect("a valid profile has fewer than 2^32 of anything")
 }
 
+/// A floating-point column's value in a row; not a number where the stream has no predictor.
+fn float_value(column: usize, row: &Row) -> f32 {
+    let samples = row.samples();
+    if column == ENTROPY {
+        round_entropy(samples.entropy_nats[row.cell()])
+    } else if samples.has_predictions() {
+        round_prediction(samples.predicted_nats[row.cell()])
+    } else {
+        f32::NAN
+    }
+}
+
 /// The file's bytes: the rows, then the key-value pairs that `pairs` makes of the column data before the footer.
 pub(super) fn encode(
     streams: &[StreamSamples],
@@ -125,8 +150,11 @@ fn write_file(
     count: usize,
     pairs: impl FnOnce(&[u8]) -> Vec<KeyValue>,
 ) -> parquet::errors::Result<Vec<u8>> {
+    let predictions = streams
+        .iter()
+        .any(|owner| owner.stream.samples.has_predictions());
     let mut writer =
-        SerializedFileWriter::new(Vec::new(), SCHEMA_TYPE.clone(), writer_properties()?)?;
+        SerializedFileWriter::new(Vec::new(), schema(predictions), writer_properties()?)?;
     if count > 0 {
         let mut group = writer.next_row_group()?;
         let mut column = 0;
@@ -145,9 +173,8 @@ fn write_file(
                     out.write_batch(&values, None, None)?;
                 }
                 ColumnWriter::FloatColumnWriter(out) => {
-                    let values: Vec<f32> = rows(streams)
-                        .map(|row| round_entropy(row.samples().entropy_nats[row.cell()]))
-                        .collect();
+                    let values: Vec<f32> =
+                        rows(streams).map(|row| float_value(column, &row)).collect();
                     out.write_batch(&values, None, None)?;
                 }
                 _ => unreachable!("SCHEMA has no other physical type"),
@@ -183,7 +210,7 @@ fn writer_properties() -> parquet::errors::Result<WriterPropertiesPtr> {
 }
 
 /// The encoding of each column: whichever makes the file smallest after Zstandard.
-const ENCODINGS: [(usize, Encoding); 9] = [
+const ENCODINGS: [(usize, Encoding); 10] = [
     (CUT, Encoding::PLAIN),
     (STREAM, Encoding::PLAIN),
     (IMAGE, Encoding::DELTA_BINARY_PACKED),
@@ -193,6 +220,7 @@ const ENCODINGS: [(usize, Encoding); 9] = [
     (TOP1, Encoding::BYTE_STREAM_SPLIT),
     (CORRECT, Encoding::PLAIN),
     (ENTROPY, Encoding::BYTE_STREAM_SPLIT),
+    (PREDICTED, Encoding::BYTE_STREAM_SPLIT),
 ];
 
 /// Gives every stream of a profile an empty table of the announced shape.
@@ -250,7 +278,7 @@ pub(super) fn decode(
         .iter()
         .map(|s| cells(&s.stream.samples))
         .sum();
-    check_layout(&bytes[..data_len], metadata, count)?;
+    let predictions = check_layout(&bytes[..data_len], metadata, count)?;
     if count == 0 {
         return Ok(());
     }
@@ -291,7 +319,23 @@ pub(super) fn decode(
     spread(profile, correct.into_iter(), |s| &mut s.correct);
     let entropy = read_column::<FloatType>(group, ENTROPY, count)?;
     spread(profile, entropy.into_iter(), |s| &mut s.entropy_nats);
+    if predictions {
+        let predicted = read_column::<FloatType>(group, PREDICTED, count)?;
+        spread(profile, predicted.into_iter(), |s| &mut s.predicted_nats);
+        drop_missing_predictions(profile);
+    }
     Ok(())
+}
+
+/// A stream whose predictions are all "not a number" has no predictor. One that has some is left to the checks of values,
+/// which name the place.
+fn drop_missing_predictions(profile: &mut Profile) {
+    for stream in profile.cuts.iter_mut().flat_map(|cut| &mut cut.streams) {
+        let predicted = &mut stream.samples.predicted_nats;
+        if predicted.iter().all(|nats| nats.is_nan()) {
+            *predicted = Vec::new();
+        }
+    }
 }
 
 fn cells(samples: &Samples) -> usize {
@@ -316,11 +360,14 @@ fn spread<T>(
     }
 }
 
-/// Everything that can be known about the columns before a page is decompressed.
-fn check_layout(data: &[u8], metadata: &ParquetMetaData, count: usize) -> Result<(), Problem> {
+/// Everything that can be known about the columns before a page is decompressed. Says whether there are predictions.
+fn check_layout(data: &[u8], metadata: &ParquetMetaData, count: usize) -> Result<bool, Problem> {
     let wrong = |what: String| Err(Problem::Columns(what));
     let found = metadata.file_metadata().schema();
-    for (index, expected) in SCHEMA_TYPE.get_fields().iter().enumerate() {
+    let predictions = fields(found)
+        .iter()
+        .any(|field| field.name() == column_name(PREDICTED));
+    for (index, expected) in schema(predictions).get_fields().iter().enumerate() {
         let name = expected.name();
         let Some(field) = fields(found).iter().find(|field| field.name() == name) else {
             return wrong(format!("column `{name}` is missing"));
@@ -374,7 +421,7 @@ fn check_layout(data: &[u8], metadata: &ParquetMetaData, count: usize) -> Result
             }
         }
     }
-    Ok(())
+    Ok(predictions)
 }
 
 fn fields(schema: &Type) -> &[TypePtr] {

@@ -33,7 +33,7 @@ pub const KEY_SHA256: &str = "enachi.sha256";
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 /// Largest JSON document \[bytes\].
 pub const MAX_JSON_BYTES: usize = 64 << 20;
-/// Most sample rows in one profile. A row takes 11 bytes in memory.
+/// Most sample rows in one profile. A row takes 15 bytes in memory.
 pub const MAX_ROWS: usize = 32 << 20;
 /// Steps per nat of the stored entropy: values are rounded to 2⁻¹⁰ nat.
 pub const ENTROPY_STEPS_PER_NAT: f32 = 1024.0;
@@ -129,7 +129,8 @@ pub fn round_entropy(nats: f32) -> f32 {
 /// Writes `profile` to `path`: to a temporary file beside it first, then renamed, so that a reader never sees half
 /// a profile. The same profile gives the same bytes.
 ///
-/// Entropies are rounded to 2⁻¹⁰ nat ([`round_entropy`]); all else comes back exactly as it was.
+/// Entropies are rounded to 2⁻¹⁰ nat ([`round_entropy`]), predictions to 2⁻¹⁴
+/// ([`round_prediction`](enachi_core::profile::round_prediction)); all else comes back exactly as it was.
 ///
 /// # Errors
 /// When the profile is not valid, when `path` exists and `overwrite` is false, or when writing fails. `path` is

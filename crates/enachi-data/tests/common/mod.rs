@@ -260,6 +260,7 @@ fn stream(
         checkpoint_chunks,
         surrogate,
         measured: Some(measured),
+        predictor: None,
         samples,
     }
 }

@@ -50,6 +50,7 @@ pub fn profile(
             checkpoint_chunks: plan.checkpoints.clone(),
             surrogate: fit::fit_surrogate(&measured.bits, &measured.top1, total_bits, floor),
             measured: Some(measured),
+            predictor: None,
             samples,
         }
     };

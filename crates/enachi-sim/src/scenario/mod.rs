@@ -387,12 +387,24 @@ pub enum PowerKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopKind {
-    /// Entropy at or below the threshold.
+    /// Uncertainty at or below the threshold.
     Entropy,
     /// Further bits not worth their energy (needs a measured profile).
     Marginal,
     /// Never.
     Never,
+}
+
+/// Which uncertainty the stop rule sees on a measured stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UncertaintyKind {
+    /// The predictor's, read off what has arrived: what a live edge can do. A stream without a predictor falls back to
+    /// `tail`.
+    Predictor,
+    /// The entropy of the tail's answer at every checkpoint, ENACHI (5) taken literally: the edge would have to run the tail
+    /// each time.
+    Tail,
 }
 
 /// Packet level.
@@ -409,10 +421,13 @@ pub struct Packet {
     pub bits_per_element: u32,
     /// Stop rule.
     pub stop: StopKind,
-    /// H_th [nat]; without it the largest that `threshold_loss` allows, fitted to every measured stream (images decide
-    /// about those of the other half only), and 0.3 on curves.
+    /// Uncertainty that the stop rule sees.
+    pub uncertainty: UncertaintyKind,
+    /// H_th [nat]; without it the largest that `threshold_loss` allows, fitted to every measured stream (no image decides
+    /// about itself), and 0.3 on curves.
     pub entropy_threshold_nats: Option<f64>,
-    /// Share of answers that a fitted H_th may cost against sending everything.
+    /// Share of answers that a fitted H_th may cost against sending everything: for the tail's entropy on average over the
+    /// images, for a predictor by its one-sided 95 % upper confidence bound.
     pub threshold_loss: f64,
     /// Slots between the decision and its effect on the device.
     pub feedback_slots: u32,
@@ -450,6 +465,15 @@ pub struct Output {
     pub slots: bool,
     /// Bootstrap replicates of the accuracy intervals.
     pub bootstrap_replicates: u32,
+}
+
+impl From<UncertaintyKind> for enachi_core::profile::Uncertainty {
+    fn from(kind: UncertaintyKind) -> Self {
+        match kind {
+            UncertaintyKind::Predictor => Self::Predictor,
+            UncertaintyKind::Tail => Self::Tail,
+        }
+    }
 }
 
 impl Default for Scenario {
@@ -555,6 +579,7 @@ impl Default for Packet {
             v: 5.0,
             bits_per_element: 32,
             stop: StopKind::Entropy,
+            uncertainty: UncertaintyKind::Predictor,
             entropy_threshold_nats: None,
             threshold_loss: 0.01,
             feedback_slots: 0,

@@ -77,6 +77,7 @@ fn stream(name: &str, ladder: LadderKind, fractions: &[f64], total_bits: f64) ->
             max_error: 0.0,
         }),
         measured: Some(measured),
+        predictor: None,
         samples,
     }
 }

@@ -2,6 +2,7 @@
 
 mod export;
 mod figure;
+mod stop;
 mod text;
 
 use std::io::{IsTerminal, Write};
@@ -23,6 +24,7 @@ const PIPE_COLUMNS: usize = 100;
   enachi show resnet50.parquet
   enachi show resnet50.parquet --plot accuracy.svg
   enachi show resnet50.parquet --cut layer3.5 --points
+  enachi show resnet50.parquet --cut layer3.5 --stops --stop-plot stops.svg
   enachi show resnet50.parquet --cut 0 --stream jpeg --stream klt-dct
   enachi show resnet50.parquet --format json | jq '.cuts[].name'
   enachi show resnet50.parquet --format csv > curves.csv")]
@@ -41,6 +43,13 @@ pub struct Args {
     /// Draw accuracy against bits to a file that ends in .svg or .png.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// List every threshold of the stop rules of the streams shown; with --format csv, in place of the curves.
+    #[arg(long)]
+    stops: bool,
+    /// Draw what stopping early saves and loses to a file that ends in .svg or .png: all rules of one stream, or the predictors
+    /// of several.
+    #[arg(long, value_name = "FILE")]
+    stop_plot: Option<PathBuf>,
     /// Form of the output.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -53,7 +62,7 @@ enum Format {
     Text,
     /// One JSON document.
     Json,
-    /// One line per cut, stream and checkpoint.
+    /// One line per cut, stream and checkpoint, or, with --stops, per cut, stream, rule and threshold.
     Csv,
 }
 
@@ -69,9 +78,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             .save(path)
             .context("cannot draw the figure")?;
     }
+    if let Some(path) = &args.stop_plot {
+        let figure = stop::figure(&view)
+            .context("--stop-plot: none of the streams shown has a predictor in this profile")?;
+        figure.save(path).context("cannot draw the figure")?;
+    }
     let output = match args.format {
-        Format::Text => text::page(&view, args.points, text_columns()),
+        Format::Text => text::page(&view, args.points, args.stops, text_columns()),
         Format::Json => export::json(&view)?,
+        Format::Csv if args.stops => stop::csv(&view),
         Format::Csv => export::csv(&view),
     };
     print(&output)

@@ -64,6 +64,7 @@ fn stream(stream: &Stream) -> Value {
         "checkpoint_chunks": stream.checkpoint_chunks,
         "surrogate": stream.surrogate,
         "measured": stream.measured,
+        "predictor": stream.predictor,
     })
 }
 
@@ -103,7 +104,7 @@ pub(super) fn csv(view: &View) -> String {
 }
 
 /// A CSV field after RFC 4180.
-fn quoted(field: &str) -> String {
+pub(super) fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {

@@ -51,6 +51,7 @@ pub(super) fn figure(view: &View) -> CurveFigure {
                 band,
                 colour,
                 hollow: is_picture,
+                rings: Vec::new(),
             }
         })
         .collect();

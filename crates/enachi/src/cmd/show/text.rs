@@ -6,14 +6,14 @@ use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 use enachi_core::profile::{CutKind, LadderKind, Profile, Stream, Timing};
 use enachi_report::text_chart::{self, TextCurve};
 
-use super::{CutView, LOSSES, View, bits_for_loss, cheapest, mean_curve, take_off};
+use super::{CutView, LOSSES, View, bits_for_loss, cheapest, mean_curve, stop, take_off};
 
 /// Rows of the chart.
 const CHART_ROWS: usize = 21;
 /// Column from which the values of the head lines start.
 const HEAD_COLUMN: usize = 11;
 
-pub(super) fn page(view: &View, points: bool, columns: usize) -> String {
+pub(super) fn page(view: &View, points: bool, stops: bool, columns: usize) -> String {
     let mut out = head(view.profile, columns);
     out.push_str("\nCuts (default stream of each; kbit per image for a top-1 loss of at most so many points)\n");
     let cuts = cut_table(view);
@@ -59,12 +59,13 @@ pub(super) fn page(view: &View, points: bool, columns: usize) -> String {
             }
         }
     }
+    out.push_str(&stop::section(view, stops));
     out.push_str(&chart(view, columns));
     out
 }
 
 /// Text from a file without what could steer a terminal.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
@@ -132,7 +133,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// A table whose first `left` columns are text and whose others are numbers.
-fn table(head: &[&str], left: usize) -> Table {
+pub(super) fn table(head: &[&str], left: usize) -> Table {
     let mut table = Table::new();
     let rule = LineStyle::none().fill('─').junction('─');
     table.load_style(TableStyle::new().header_separator(rule));
@@ -152,7 +153,7 @@ fn table(head: &[&str], left: usize) -> Table {
     table
 }
 
-fn rendered(table: &Table) -> String {
+pub(super) fn rendered(table: &Table) -> String {
     table.trim_fmt() + "\n"
 }
 
@@ -452,12 +453,12 @@ fn chart(view: &View, columns: usize) -> String {
     out
 }
 
-fn kilobits(bits: f64) -> String {
+pub(super) fn kilobits(bits: f64) -> String {
     significant(bits / 1e3)
 }
 
 /// Three significant digits without an exponent.
-fn significant(value: f64) -> String {
+pub(super) fn significant(value: f64) -> String {
     let digits = match value.abs() {
         v if v >= 100.0 => 0,
         v if v >= 10.0 => 1,
