@@ -4,6 +4,7 @@
 use super::statistics::Probe;
 use super::tables::*;
 use super::transform::Geometry;
+use crate::predictor::Mlp;
 use enachi_core::profile::Profile;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -103,6 +104,10 @@ pub fn to_bytes(model_sha256: &str, cuts: Vec<(&str, &Tables)>) -> Result<Vec<u8
         let weights = floats(&t.probe.weights);
         add("probe.weights", Dtype::F32, &[classes, inputs], weights);
         add("probe.bias", Dtype::F32, &[classes], floats(&t.probe.bias));
+        for array in t.predictor.iter().flat_map(Mlp::to_arrays) {
+            let name = format!("predictor.{}", array.name);
+            add(&name, Dtype::F32, &array.shape, floats(&array.values));
+        }
         headers.push(Header {
             name: name.to_string(),
             maps: g.maps,
@@ -181,7 +186,9 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(String, Vec<(String, Tables)>), Table
             .names()
             .iter()
             .any(|n| **n == format!("{}/synthesis", h.name));
+        let predictor = read_predictor(&file, &h.name)?;
         let tables = Tables {
+            predictor,
             geometry: Geometry {
                 maps: h.maps,
                 height: h.height,
@@ -235,6 +242,36 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(String, Vec<(String, Tables)>), Table
         cuts.push((h.name, tables));
     }
     Ok((model_sha256, cuts))
+}
+
+/// The predictor of a cut, if there is one.
+fn read_predictor(file: &SafeTensors, cut: &str) -> Result<Option<Mlp>, TablesError> {
+    let prefix = format!("{cut}/predictor.");
+    let mut arrays: HashMap<String, (Vec<usize>, Vec<f32>)> = HashMap::new();
+    for (name, view) in file.iter() {
+        let Some(array) = name.strip_prefix(&prefix) else {
+            continue;
+        };
+        if view.dtype() != Dtype::F32 {
+            return Err(error(format!("{name} is {:?}", view.dtype())));
+        }
+        let values = view
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
+        arrays.insert(array.to_string(), (view.shape().to_vec(), values));
+    }
+    if arrays.is_empty() {
+        return Ok(None);
+    }
+    Mlp::from_arrays(|name| {
+        arrays
+            .get(name)
+            .map(|(shape, values)| (shape.as_slice(), values.as_slice()))
+    })
+    .map(Some)
+    .map_err(|e| error(format!("cut `{cut}`: predictor: {e}")))
 }
 
 /// Read the tables that a profile was measured with; anything else is refused by hash.

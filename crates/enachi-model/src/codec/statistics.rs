@@ -16,6 +16,9 @@ const ENERGY_GROUPS: usize = 4;
 /// Numbers that [`Decoder::statistics`] gives.
 pub const STATISTICS: usize = 3 + BYTE_GROUPS + ENERGY_GROUPS + 3;
 
+/// Where the three numbers of the probe's [`Opinion`] begin.
+pub const OPINION: usize = STATISTICS - 3;
+
 /// A linear map from pooled coefficients to the scores, found by ridge regression on calibration images.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Probe {

@@ -2,8 +2,9 @@
 //!
 //! Device and edge must hold the same tables; they are bound by hash to the profile measured with them.
 
-use super::statistics::{MOST_POOLED, Probe};
+use super::statistics::{MOST_POOLED, Probe, STATISTICS};
 use super::transform::Geometry;
+use crate::predictor::Mlp;
 use serde::{Deserialize, Serialize};
 
 /// Classes of the ratio of a coefficient's scale to the current threshold, in half octaves.
@@ -148,6 +149,8 @@ pub struct Tables {
     pub restoration: Restoration,
     /// Rough scores from a few coefficients, for the predictor of the answer's uncertainty.
     pub probe: Probe,
+    /// Uncertainty of the answer from [`STATISTICS`](super::statistics::STATISTICS) numbers of the decoder.
+    pub predictor: Option<Mlp>,
 }
 
 /// What is wrong with tables.
@@ -264,6 +267,14 @@ impl Tables {
         }
         if !(self.step.is_finite() && self.step > 0.0) {
             return fail(format!("step {} must be finite and above 0", self.step));
+        }
+        if let Some(mlp) = &self.predictor
+            && mlp.inputs() != STATISTICS
+        {
+            return fail(format!(
+                "the predictor has {} inputs, must be {STATISTICS}",
+                mlp.inputs()
+            ));
         }
         let floats = [
             &self.mean,

@@ -4,15 +4,19 @@ use super::Job;
 use super::journal::Row;
 use super::streams::{Coder, StreamPlan};
 use super::timing::Timings;
+use crate::predictor::Fitted;
 use enachi_core::fit;
-use enachi_core::profile::{CutKind, CutProfile, Image, Meta, Profile, Samples, Stream};
+use enachi_core::profile::{
+    CutKind, CutProfile, Image, Meta, PredictorReport, Profile, Samples, Stream,
+};
 
 /// Everything but the provenance that only the caller knows.
 pub fn profile(
     job: &Job,
     plan: &[StreamPlan],
     rows: &[Row],
-    nothing: &[(u16, f32)],
+    samples: Vec<Samples>,
+    predictors: &[Option<Fitted>],
     timings: &Timings,
 ) -> Profile {
     let labels: Vec<u16> = job.measured.iter().map(|item| job.class(item)).collect();
@@ -31,9 +35,17 @@ pub fn profile(
     let top1_uncompressed = correct.iter().filter(|&&c| c).count() as f64 / correct.len() as f64;
     let classes = job.graph.classes() as u32;
     let floor = 1.0 / f64::from(classes);
-    let stream = |s: usize| {
+    let mut samples: Vec<Option<Samples>> = samples.into_iter().map(Some).collect();
+    let mut stream = |s: usize| {
         let plan = &plan[s];
-        let samples = samples(plan, s, rows, &labels, nothing[plan.cut]);
+        let mut samples = samples[s].take().unwrap_or_default();
+        let predictor = predictors[s].as_ref().map(|fitted| {
+            samples.predicted_nats = fitted.predictions.clone();
+            PredictorReport {
+                evaluate_time: timings.predictors[s],
+                ..fitted.report.clone()
+            }
+        });
         let measured = fit::measure(&samples, &correct[..plan.images], job.settings.seed);
         let total_bits = measured.bits.last().copied().unwrap_or(0.0);
         let (encode_macs, decode_macs) = plan.macs();
@@ -50,11 +62,11 @@ pub fn profile(
             checkpoint_chunks: plan.checkpoints.clone(),
             surrogate: fit::fit_surrogate(&measured.bits, &measured.top1, total_bits, floor),
             measured: Some(measured),
-            predictor: None,
+            predictor,
             samples,
         }
     };
-    let cut = |index: usize, cut: &crate::graph::Cut| CutProfile {
+    let cut = |(index, cut): (usize, &crate::graph::Cut)| CutProfile {
         name: cut.name.clone(),
         kind: cut.kind,
         maps: cut.maps as u32,
@@ -69,7 +81,7 @@ pub fn profile(
         } else {
             (0..plan.len())
                 .filter(|&s| plan[s].cut == index)
-                .map(stream)
+                .map(&mut stream)
                 .collect()
         },
         top1_uncompressed,
@@ -82,7 +94,7 @@ pub fn profile(
         .chain(&job.cuts)
         .chain(ends.1)
         .enumerate()
-        .map(|(index, c)| cut(index, c))
+        .map(cut)
         .collect();
     Profile {
         meta: Meta {
@@ -102,28 +114,32 @@ pub fn profile(
     }
 }
 
-fn samples(
-    plan: &StreamPlan,
-    stream: usize,
+/// What was measured, per stream of the plan. `nothing` is the answer per cut when nothing was sent.
+pub fn samples(
+    job: &Job,
+    plan: &[StreamPlan],
     rows: &[Row],
-    labels: &[u16],
-    nothing: (u16, f32),
-) -> Samples {
-    let mut samples = Samples {
-        images: plan.images,
-        checkpoints: plan.checkpoints.len(),
-        ..Samples::default()
-    };
-    for (row, &label) in rows[..plan.images].iter().zip(labels) {
-        let outcomes = row.streams[stream].iter().flatten().copied();
-        for (bits, top1, entropy) in std::iter::once((0, nothing.0, nothing.1)).chain(outcomes) {
-            samples.bits.push(bits);
-            samples.top1.push(top1);
-            samples.correct.push(top1 == label);
-            samples.entropy_nats.push(entropy);
+    nothing: &[(u16, f32)],
+) -> Vec<Samples> {
+    let stream = |(s, stream): (usize, &StreamPlan)| {
+        let mut samples = Samples {
+            images: stream.images,
+            checkpoints: stream.checkpoints.len(),
+            ..Samples::default()
+        };
+        let nothing = (0, nothing[stream.cut].0, nothing[stream.cut].1);
+        for (row, item) in rows[..stream.images].iter().zip(&job.measured) {
+            let outcomes = row.streams[s].iter().flatten().copied();
+            for (bits, top1, entropy) in std::iter::once(nothing).chain(outcomes) {
+                samples.bits.push(bits);
+                samples.top1.push(top1);
+                samples.correct.push(top1 == job.class(item));
+                samples.entropy_nats.push(entropy);
+            }
         }
-    }
-    samples
+        samples
+    };
+    plan.iter().enumerate().map(stream).collect()
 }
 
 /// Every setting as text.

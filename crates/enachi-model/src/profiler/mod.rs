@@ -12,6 +12,7 @@ mod calibrate;
 mod journal;
 mod measure;
 mod pictures;
+mod predict;
 mod restoration;
 mod sensitivity;
 mod streams;
@@ -31,6 +32,7 @@ use crate::images::{
     ImageError, Item, Preprocess, RgbCrop, decode_rgb_crop, read_image, to_tensor,
 };
 use crate::picture::PictureError;
+use crate::predictor::PredictorError;
 use crate::tensor::Tensor;
 use enachi_core::profile::Profile;
 use serde::{Deserialize, Serialize};
@@ -116,6 +118,9 @@ pub enum ProfilerError {
     /// Gradients that should be there cannot be computed.
     #[error(transparent)]
     Gradient(#[from] GradientError),
+    /// Predictors cannot be fitted.
+    #[error(transparent)]
+    Predictor(#[from] PredictorError),
     /// Calibration of a cut failed.
     #[error("cut `{cut}`: {source}")]
     Codec {
@@ -172,14 +177,19 @@ impl Job<'_> {
         measure::measure(self, &plan, &mut journal, progress)?;
         let mut rows: Vec<journal::Row> = journal.rows().values().cloned().collect();
         pictures::drop_falling(&mut plan, &mut rows);
-        let timings = timing::measure(self, &plan, progress)?;
-        let tables = crate::codec::file::to_bytes(self.graph.sha256(), calibration.tables())
-            .map_err(|source| ProfilerError::Codec {
-                cut: String::new(),
-                source,
-            })?;
         let nothing = self.nothing_sent(&calibration)?;
-        let profile = assemble::profile(self, &plan, &rows, &nothing, &timings);
+        let samples = assemble::samples(self, &plan, &rows, &nothing);
+        let predictors = predict::fit_all(self, &plan, &rows, &samples, progress)?;
+        let timings = timing::measure(self, &plan, &predictors, progress)?;
+        let tables = predict::into_tables(&plan, &predictors);
+        let names = self.cuts.iter().map(|cut| cut.name.as_str());
+        let tables =
+            crate::codec::file::to_bytes(self.graph.sha256(), names.zip(&tables).collect())
+                .map_err(|source| ProfilerError::Codec {
+                    cut: String::new(),
+                    source,
+                })?;
+        let profile = assemble::profile(self, &plan, &rows, samples, &predictors, &timings);
         Ok((profile, tables))
     }
 

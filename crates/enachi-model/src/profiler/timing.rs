@@ -3,9 +3,10 @@
 
 use super::streams::{Coder, StreamPlan};
 use super::{Job, ProfilerError, Step};
-use crate::codec::EncoderScratch;
+use crate::codec::{Codec, EncoderScratch};
 use crate::images::to_tensor;
 use crate::parallel::single_thread;
+use crate::predictor::Fitted;
 use crate::tensor::Tensor;
 use enachi_core::profile::Timing;
 use std::time::Instant;
@@ -13,27 +14,34 @@ use std::time::Instant;
 /// Runs timed, after one that is not.
 const RUNS: usize = 15;
 
+/// Evaluations of a predictor timed at once.
+const EVALUATIONS: u32 = 100;
+
 /// Times of a whole job.
 pub struct Timings {
     /// Head and tail per cut: the input, the inner cuts, all local.
     pub cuts: Vec<(Timing, Timing)>,
     /// Encoder and decoder per stream of the plan; `None` where there is nothing to do.
     pub streams: Vec<Option<(Timing, Timing)>>,
+    /// One evaluation of the predictor per stream, statistics included.
+    pub predictors: Vec<Option<Timing>>,
 }
 
 /// Time everything.
 pub fn measure(
     job: &Job,
     plan: &[StreamPlan],
+    predictors: &[Option<Fitted>],
     progress: &(dyn Fn(Step) + Sync),
 ) -> Result<Timings, ProfilerError> {
     progress(Step::Begin("timing", (RUNS + 1) as u64, 0));
-    single_thread(|| measure_alone(job, plan, progress))
+    single_thread(|| measure_alone(job, plan, predictors, progress))
 }
 
 fn measure_alone(
     job: &Job,
     plan: &[StreamPlan],
+    predictors: &[Option<Fitted>],
     progress: &(dyn Fn(Step) + Sync),
 ) -> Result<Timings, ProfilerError> {
     let cuts = job.cuts.len() + 2;
@@ -41,6 +49,7 @@ fn measure_alone(
     let mut tails = heads.clone();
     let mut encoders: Vec<Vec<f64>> = plan.iter().map(|_| Vec::new()).collect();
     let mut decoders = encoders.clone();
+    let mut evaluations = encoders.clone();
     let (input, output) = (job.graph.input_name(), job.graph.output_name());
     let mut scratch = EncoderScratch::default();
     // Rounds over all cuts, so that a disturbance of the machine falls on every cut alike.
@@ -72,6 +81,11 @@ fn measure_alone(
                 encoders[s].push(encode);
                 decoders[s].push(decode);
             }
+            if let (Coder::Feature { codec, .. }, Some(fitted), Some(feature)) =
+                (&stream.coder, &predictors[s], feature)
+            {
+                evaluations[s].push(time_predictor(codec, fitted, feature, &mut scratch));
+            }
         }
         progress(Step::Advance(1));
     }
@@ -86,7 +100,34 @@ fn measure_alone(
             .zip(decoders)
             .map(|(e, d)| (!e.is_empty()).then(|| (summary(e), summary(d))))
             .collect(),
+        predictors: evaluations
+            .into_iter()
+            .map(|e| (!e.is_empty()).then(|| summary(e)))
+            .collect(),
     })
+}
+
+/// Seconds of one evaluation with half of the stream received, mean of [`EVALUATIONS`].
+fn time_predictor(
+    codec: &Codec,
+    fitted: &Fitted,
+    feature: &Tensor,
+    scratch: &mut EncoderScratch,
+) -> f64 {
+    let chunks = codec.encode(&feature.data, scratch);
+    let mut decoder = codec.decoder();
+    for chunk in &chunks[..chunks.len() / 2] {
+        decoder
+            .push(chunk.id, &chunk.payload)
+            .expect("the encoder's own chunk");
+    }
+    let (mut working, mut numbers) = (Vec::new(), Vec::new());
+    let start = Instant::now();
+    for _ in 0..EVALUATIONS {
+        decoder.statistics(&mut working, &mut numbers);
+        std::hint::black_box(fitted.model.predict(&numbers));
+    }
+    start.elapsed().as_secs_f64() / f64::from(EVALUATIONS)
 }
 
 /// Seconds of encoding everything, and of decoding everything.

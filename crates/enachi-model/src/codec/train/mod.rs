@@ -476,6 +476,7 @@ impl Trainer {
                 exponents: Vec::new(),
             },
             probe: Probe::default(),
+            predictor: None,
         };
         for band in 0..tables.bands.len() {
             for plane in (0..tables.planes(band)).rev() {
