@@ -3,7 +3,7 @@
 use enachi_model::codec::{
     ChannelTransform, ChunkSpec, Codec, CodecSettings, EncoderScratch, SpatialTransform, Tables,
     Trainer,
-    train::{Accumulator, PASSES},
+    train::{Accumulator, GRADIENT_PASS, PASSES},
 };
 use proptest::prelude::*;
 
@@ -41,11 +41,27 @@ fn feature(seed: u64, maps: usize, height: usize, width: usize) -> Vec<f32> {
 }
 
 fn train(settings: CodecSettings, maps: usize, height: usize, width: usize) -> Tables {
+    train_with(settings, maps, height, width, &[])
+}
+
+/// Tables for an answer that is sensitive along `gradients`, whatever the feature.
+fn train_with(
+    settings: CodecSettings,
+    maps: usize,
+    height: usize,
+    width: usize,
+    gradients: &[&[f32]],
+) -> Tables {
     let mut trainer = Trainer::new(settings, maps, height, width);
-    for _ in 0..PASSES {
+    for pass in 0..PASSES {
         let mut sums = Accumulator::default();
         for seed in 0..12 {
-            sums.add(trainer.observe(&feature(seed, maps, height, width), &[]));
+            let gradients = if pass == GRADIENT_PASS {
+                gradients
+            } else {
+                &[]
+            };
+            sums.add(trainer.observe(&feature(seed, maps, height, width), gradients));
         }
         trainer
             .finish_pass(sums)
@@ -69,9 +85,23 @@ fn error(a: &[f32], b: &[f32]) -> f64 {
 
 #[test]
 fn whole_stream_restores_every_quantised_level_for_every_transform() {
-    for channels in [ChannelTransform::None, ChannelTransform::Klt] {
-        for spatial in [SpatialTransform::None, SpatialTransform::Dct] {
-            for (maps, h, w) in [(12, 14, 14), (5, 9, 13), (24, 1, 1)] {
+    for channels in [
+        ChannelTransform::None,
+        ChannelTransform::Klt,
+        ChannelTransform::Task,
+    ] {
+        for spatial in [
+            SpatialTransform::None,
+            SpatialTransform::Dct,
+            SpatialTransform::Task,
+        ] {
+            for (maps, h, w) in [
+                (12, 14, 14),
+                (5, 9, 13),
+                (24, 1, 1),
+                (3, 17, 20),
+                (2, 3, 65),
+            ] {
                 let settings = CodecSettings {
                     channels,
                     spatial,
@@ -146,6 +176,119 @@ fn every_prefix_helps_and_reaches_the_asked_quality() {
         snr_db > 18.0,
         "asked for 25 dB on calibration, got {snr_db}"
     );
+}
+
+/// Mean squared change of the answers `g · x` over unseen features, at each of a few budgets of bytes.
+fn answer_errors(codec: &Codec, gradients: &[Vec<f32>], budgets: &[usize]) -> Vec<f64> {
+    let mut scratch = EncoderScratch::default();
+    let mut errors = vec![0.0; budgets.len()];
+    for seed in 200..216 {
+        let x = feature(seed, 12, 14, 14);
+        let chunks = codec.encode(&x, &mut scratch);
+        for (error, &budget) in errors.iter_mut().zip(budgets) {
+            let mut decoder = codec.decoder();
+            let mut sent = 0;
+            for chunk in &chunks {
+                sent += chunk.air_bytes();
+                if sent > budget {
+                    break;
+                }
+                decoder.push(chunk.id, &chunk.payload).expect("own chunk");
+            }
+            let mut out = vec![0.0; x.len()];
+            decoder.reconstruct_plain(&mut out);
+            for g in gradients {
+                let change: f64 = (g.iter().zip(&x).zip(&out))
+                    .map(|((g, a), b)| f64::from(g * (a - b)))
+                    .sum();
+                *error += change * change;
+            }
+        }
+    }
+    errors
+}
+
+#[test]
+fn bits_go_where_the_answer_is_sensitive() {
+    // The answers look at two mixtures of the channels, and only at the upper half of the maps.
+    let gradients: Vec<Vec<f32>> = (0..8)
+        .map(|n| {
+            (0..12 * 196)
+                .map(|i| {
+                    let (map, row, column) = (i / 196, i % 196 / 14, i % 14);
+                    let mixture = if n % 2 == 0 { 0.9f32 } else { 2.3 };
+                    let there = ((n * 3 + column * 2 + row) as f32 * 0.8).sin();
+                    f32::from(row < 7) * (mixture * map as f32).cos() * there
+                })
+                .collect()
+        })
+        .collect();
+    let views: Vec<&[f32]> = gradients.iter().map(Vec::as_slice).collect();
+    let weighted = Codec::new(train_with(small(), 12, 14, 14, &views)).expect("valid");
+    let plain = Codec::new(train(small(), 12, 14, 14)).expect("valid");
+    let budgets = [60, 120, 240];
+    let with = answer_errors(&weighted, &gradients, &budgets);
+    let without = answer_errors(&plain, &gradients, &budgets);
+    for ((with, without), budget) in with.iter().zip(&without).zip(budgets) {
+        assert!(
+            *with < 0.5 * without,
+            "{budget} bytes: {with} against {without}"
+        );
+    }
+}
+
+#[test]
+fn restoration_stretches_by_what_is_missing_whatever_the_order() {
+    let mut tables = train(small(), 12, 14, 14);
+    tables.restoration.exponents = vec![[0.1, 0.9], [0.9, 0.5]];
+    let codec = Codec::new(tables.clone()).expect("valid");
+    let x = feature(300, 12, 14, 14);
+    let chunks = codec.encode(&x, &mut EncoderScratch::default());
+    let some: Vec<_> = chunks.iter().filter(|c| c.id % 3 != 1).collect();
+    let estimate = |reverse: bool| {
+        let mut decoder = codec.decoder();
+        let mut push = |c: &enachi_model::codec::Chunk| {
+            decoder.push(c.id, &c.payload).expect("own chunk");
+        };
+        if reverse {
+            some.iter().rev().for_each(|c| push(c));
+        } else {
+            some.iter().for_each(|c| push(c));
+        }
+        let mut out = vec![0.0; x.len()];
+        decoder.reconstruct(&mut out);
+        let mut plain = out.clone();
+        decoder.reconstruct_plain(&mut plain);
+        (out, plain, decoder.carried(), decoder.carried_share())
+    };
+    let (out, plain, carried, share) = estimate(false);
+    assert_eq!((&out, &plain), (&estimate(true).0, &estimate(true).1));
+    // The definition, channel by channel.
+    assert!(share > 0.1 && share < 0.9, "{share}");
+    let exponent = 0.9 + (0.5 - 0.9) * (share - 0.1) / 0.8;
+    for (channel, &mean) in tables.mean.iter().enumerate() {
+        let ratio = tables.restoration.variance[channel] / carried[channel];
+        let stretch = ratio.clamp(1.0, 16.0).powf(exponent / 2.0);
+        for i in channel * 196..(channel + 1) * 196 {
+            assert!((out[i] - mean - (plain[i] - mean) * stretch).abs() < 1e-4);
+        }
+    }
+    // By calibration the carried variance is that of the estimates themselves.
+    let (mut real, mut said) = (0.0, 0.0);
+    for seed in 0..12 {
+        let chunks = codec.encode(&feature(seed, 12, 14, 14), &mut EncoderScratch::default());
+        let mut decoder = codec.decoder();
+        for chunk in &chunks[..chunks.len() / 2] {
+            decoder.push(chunk.id, &chunk.payload).expect("own chunk");
+        }
+        let mut out = vec![0.0; x.len()];
+        decoder.reconstruct_plain(&mut out);
+        for (map, mean) in out.chunks(196).zip(&tables.mean) {
+            real += map.iter().map(|v| f64::from(v - mean).powi(2)).sum::<f64>() / 196.0;
+        }
+        said += decoder.carried().iter().map(|&v| f64::from(v)).sum::<f64>();
+    }
+    assert!((real / said - 1.0).abs() < 0.1, "{real} {said}");
 }
 
 fn shared_codec() -> &'static Codec {
@@ -261,6 +404,12 @@ fn tables_that_could_not_be_run_are_refused() {
     refused(&|t| t.analysis[5] = f32::INFINITY);
     refused(&|t| t.kept += 1);
     refused(&|t| t.geometry.block_width = 0);
+    refused(&|t| t.restoration.energy[0] = -1.0);
+    refused(&|t| t.restoration.exponents = vec![[0.5, 0.1], [0.5, 0.2]]);
+    refused(&|t| t.restoration.exponents = vec![[0.5, 9.0]]);
+    refused(&|t| t.chunk_bytes[0] = f32::NAN);
+    refused(&|t| t.probe.inputs = 1 << 40);
+    refused(&|t| t.geometry.block_height = 7);
     refused(&|t| t.bands[0].count += 1);
     refused(&|t| {
         t.scale.pop();

@@ -250,11 +250,15 @@ impl Tables {
                 (
                     "probe",
                     self.probe.weights.len(),
-                    self.probe.inputs * self.probe.bias.len(),
+                    self.probe.inputs.saturating_mul(self.probe.bias.len()),
                 ),
             ]);
-        let pooled = k.min(MOST_POOLED);
-        if !self.probe.bias.is_empty() && self.probe.inputs != pooled {
+        let pooled = if self.probe.bias.is_empty() {
+            0
+        } else {
+            k.min(MOST_POOLED)
+        };
+        if self.probe.inputs != pooled {
             return fail(format!(
                 "the probe has {} inputs, must be {pooled}",
                 self.probe.inputs
