@@ -16,6 +16,8 @@ const ENERGY_GROUPS: usize = 4;
 /// Numbers that [`Decoder::statistics`] gives.
 pub const STATISTICS: usize = 3 + BYTE_GROUPS + ENERGY_GROUPS + 3;
 
+/// Where the share of the variance stands that the decoded planes carry: how far the stream has come.
+pub const CARRIED_SHARE: usize = 2;
 /// Where the three numbers of the probe's [`Opinion`] begin.
 pub const OPINION: usize = STATISTICS - 3;
 

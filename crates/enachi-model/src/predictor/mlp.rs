@@ -127,6 +127,11 @@ impl Mlp {
     /// # Panics
     /// When `inputs` has another length than the network has inputs.
     pub fn predict(&self, inputs: &[f32]) -> f32 {
+        nats(self.target, self.classes, self.output(inputs))
+    }
+
+    /// The output before its link.
+    pub(super) fn output(&self, inputs: &[f32]) -> f32 {
         assert_eq!(inputs.len(), self.inputs(), "one value per input");
         let mut units = [0.0; MAX_HIDDEN];
         let row = inputs
@@ -134,8 +139,7 @@ impl Mlp {
             .zip(&self.shift)
             .zip(&self.scale)
             .map(|((x, shift), scale)| standardised(*x, *shift, *scale));
-        let output = self.weights.output(row, &mut units[..self.hidden()]);
-        nats(self.target, self.classes, output)
+        self.weights.output(row, &mut units[..self.hidden()])
     }
 
     /// The network as plain arrays, in a fixed order.

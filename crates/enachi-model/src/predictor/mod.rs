@@ -31,6 +31,9 @@ pub struct PredictorData {
     pub n_inputs: usize,
     /// The statistics, `images × checkpoints × n_inputs`. Those of checkpoint 0 are not read.
     pub inputs: Vec<f32>,
+    /// Sets of inputs to try before all of them, smallest first; the smallest that does about as well is used. Empty: all
+    /// inputs.
+    pub input_sets: Vec<Vec<usize>>,
     /// Classes of the classifier.
     pub classes: u32,
     /// Bits over the air up to the checkpoint.

@@ -46,6 +46,30 @@ fn rule<'a>(fitted: &'a Fitted, name: &str) -> &'a enachi_core::profile::RuleRep
 }
 
 #[test]
+fn inputs_that_say_nothing_are_left_out() {
+    // The checkpoint (input 1) against how far off the image is (input 0), which is what decides.
+    let mut data = settling(200, 0.5);
+    data.input_sets = vec![vec![1], vec![0, 1]];
+    let model = fit(&data, &quick()).expect("fits").model;
+    let row = |off: f32, rest: f32| [off, 3.0, rest, 0.0, rest];
+    assert_ne!(
+        model.predict(&row(990.0, 0.5)),
+        model.predict(&row(1020.0, 0.5))
+    );
+    assert_eq!(
+        model.predict(&row(990.0, 0.1)),
+        model.predict(&row(990.0, 0.9))
+    );
+    // Once input 0 is noise, the checkpoint is all there is.
+    let mut random = Random::new(5);
+    for row in data.inputs.chunks_exact_mut(5) {
+        row[0] = random.unit();
+    }
+    let model = fit(&data, &quick()).expect("fits").model;
+    assert_eq!(model.predict(&row(0.1, 0.5)), model.predict(&row(0.9, 0.5)));
+}
+
+#[test]
 fn it_saves_what_there_is_to_save() {
     let data = settling(600, 0.5);
     let fitted = fit(&data, &quick()).expect("fits");

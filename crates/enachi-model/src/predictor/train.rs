@@ -76,7 +76,7 @@ fn standard(rows: &Rows) -> (Vec<f32>, Vec<f32>) {
 }
 
 /// Loss of one row and its derivative with respect to the network's output before the link.
-fn loss(kind: Target, output: f32, target: f32) -> (f32, f32) {
+pub(super) fn loss(kind: Target, output: f32, target: f32) -> (f32, f32) {
     match kind {
         Target::Entropy => {
             let error = softplus(output) - target;
@@ -151,9 +151,21 @@ impl Adam {
 }
 
 /// A network that fits `rows`. The same rows and settings give the same network.
-pub(super) fn train(rows: &Rows, target: Target, classes: u32, settings: &TrainSettings) -> Mlp {
+pub(super) fn train(
+    rows: &Rows,
+    used: &[usize],
+    target: Target,
+    classes: u32,
+    settings: &TrainSettings,
+) -> Mlp {
     let (inputs, hidden) = (rows.inputs, settings.hidden);
-    let (shift, scale) = standard(rows);
+    let (shift, mut scale) = standard(rows);
+    // An input of scale 0 stands at 0 for every row: the network does not see it.
+    for (input, scale) in scale.iter_mut().enumerate() {
+        if !used.contains(&input) {
+            *scale = 0.0;
+        }
+    }
     let values: Vec<f32> = rows
         .values
         .iter()
@@ -289,12 +301,25 @@ mod tests {
             decay: 0.0,
             ..TrainSettings::default()
         };
-        let network = train(&rows, Target::Entropy, 1000, &settings);
-        assert_eq!(network, train(&rows, Target::Entropy, 1000, &settings));
+        let network = train(&rows, &[0, 1, 2], Target::Entropy, 1000, &settings);
+        assert_eq!(
+            network,
+            train(&rows, &[0, 1, 2], Target::Entropy, 1000, &settings)
+        );
         let mean = targets.iter().sum::<f32>() / 2000.0;
         let squares = |guess: &dyn Fn(usize) -> f32| -> f32 {
             (0..2000).map(|i| (guess(i) - targets[i]).powi(2)).sum()
         };
+        // An input that is not used does not change the output.
+        let half = train(&rows, &[1], Target::Entropy, 1000, &settings);
+        assert_eq!(
+            half.predict(&[1.0, 2e-4, 7.0]),
+            half.predict(&[-9.0, 2e-4, 1.0])
+        );
+        assert_ne!(
+            half.predict(&[1.0, 2e-4, 7.0]),
+            half.predict(&[1.0, 5e-4, 7.0])
+        );
         let left = squares(&|i| network.predict(&values[3 * i..3 * i + 3]));
         assert!(left < 0.02 * squares(&|_| mean), "{left}");
     }
@@ -313,7 +338,13 @@ mod tests {
             values: &values,
             targets: &targets,
         };
-        let network = train(&rows, Target::Disagreement, 2, &TrainSettings::default());
+        let network = train(
+            &rows,
+            &[0],
+            Target::Disagreement,
+            2,
+            &TrainSettings::default(),
+        );
         // With two classes the nats are those of the binary entropy, up to a half.
         for x in [0.2f64, 0.4, 0.6] {
             let p = x * x;

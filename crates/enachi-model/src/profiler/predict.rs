@@ -5,7 +5,7 @@ use super::measure::KNOWN;
 use super::streams::{Coder, StreamPlan};
 use super::{Job, ProfilerError, Step};
 use crate::codec::Tables;
-use crate::codec::statistics::{OPINION, STATISTICS};
+use crate::codec::statistics::{CARRIED_SHARE, OPINION, STATISTICS};
 use crate::predictor::{Fitted, PredictorData, PredictorSettings, fit};
 use enachi_core::profile::Samples;
 
@@ -46,6 +46,12 @@ pub fn fit_all(
                         .flat_map(|k| &k[..STATISTICS])
                         .copied()
                         .collect(),
+                    input_sets: vec![
+                        vec![CARRIED_SHARE],
+                        std::iter::once(CARRIED_SHARE)
+                            .chain(OPINION..STATISTICS)
+                            .collect(),
+                    ],
                     classes: job.graph.classes() as u32,
                     bits: samples.bits.clone(),
                     correct: samples.correct.clone(),
