@@ -133,7 +133,7 @@ pub enum LadderKind {
 /// One way to send the tensor at a cut, and what was measured with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stream {
-    /// `klt-dct`, `raw8-energy`, `raw32-energy`, `raw8-random`, `jpeg`, `pixels`, ...
+    /// `task-klt`, `klt-dct`, `raw8-taylor`, `raw32-taylor`, `raw8-random`, `jpeg`, `pixels`, ...
     pub name: String,
     /// Prefix or alternatives.
     pub ladder: LadderKind,

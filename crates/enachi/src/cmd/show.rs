@@ -178,12 +178,22 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The streams to draw, each with its cut: the default one of each cut, or those that were named.
+    /// The streams to draw, each with its cut: the default one of each cut and the picture as WebP too, or those that
+    /// were named.
     fn drawn(&self) -> Vec<(&CutView<'a>, &'a Stream)> {
-        let per_cut = if self.streams_named { usize::MAX } else { 1 };
+        let is_drawn = |cut: &CutView, nth: usize, stream: &Stream| {
+            let picture = cut.cut.kind == CutKind::Input && stream.name == "webp";
+            self.streams_named || nth == 0 || picture
+        };
         self.cuts
             .iter()
-            .flat_map(|cut| cut.streams.iter().take(per_cut).map(move |s| (cut, *s)))
+            .flat_map(|cut| {
+                cut.streams
+                    .iter()
+                    .enumerate()
+                    .filter(move |(nth, stream)| is_drawn(cut, *nth, stream))
+                    .map(move |(_, stream)| (cut, *stream))
+            })
             .collect()
     }
 }
