@@ -140,7 +140,7 @@ impl Iterator for Sweep<'_> {
 /// threshold found, however many were tried (fixed-sequence testing; Angelopoulos et al., "Learn then test", 2021).
 pub fn largest_within(mut sweep: Sweep, allowed: f64, bound: &mut LossBound) -> Option<StopPoint> {
     let mut best = None;
-    while let Some((threshold, at)) = sweep.next() {
+    for (threshold, at) in sweep.by_ref() {
         if bound.upper(at.lost, at.gained) > allowed {
             break;
         }

@@ -16,7 +16,7 @@ pub(super) enum Inner {
     /// One matrix per map.
     Full(Square),
     /// Rows, then columns.
-    Separable(Separable),
+    Separable(Box<Separable>),
 }
 
 /// A basis of a block or map as right-hand factors.
@@ -63,7 +63,7 @@ impl Inner {
                 horizontal,
             } => {
                 let (h, w) = (g.height, g.width);
-                Self::Separable(Separable {
+                Self::Separable(Box::new(Separable {
                     horizontal: Square::new(horizontal, w),
                     vertical_forward: LeftMatrix::new(vertical.analysis.clone(), h, h),
                     vertical_inverse: LeftMatrix::new(transpose(&vertical.synthesis, h, h), h, h),
@@ -73,7 +73,7 @@ impl Inner {
                         .map(|(u, v)| (u * w + v) as u16)
                         .collect(),
                     zeros: vec![0.0; h],
-                })
+                }))
             }
         }
     }

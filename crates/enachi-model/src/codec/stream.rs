@@ -429,8 +429,9 @@ impl Decoder<'_> {
         let mut energy = vec![0.0f32; tables.kept];
         for (band, reached) in tables.bands.iter().zip(&self.reached) {
             let Some(plane) = *reached else { continue };
-            for map in band.first as usize..(band.first + band.count) as usize {
-                energy[map] = tables.restoration.energy[map * MAX_PLANES + usize::from(plane)];
+            let maps = band.first as usize..(band.first + band.count) as usize;
+            for (map, energy) in maps.clone().zip(&mut energy[maps]) {
+                *energy = tables.restoration.energy[map * MAX_PLANES + usize::from(plane)];
             }
         }
         let mut carried = vec![0.0; tables.geometry.maps];

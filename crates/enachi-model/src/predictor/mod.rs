@@ -253,7 +253,7 @@ fn report(
     compared.push(rules::report("tail-entropy", &samples, tail, &mut bound));
     compared.push(rules::genie(&samples, &mut bound));
 
-    let sent = |cell: &usize| cell % data.checkpoints > 0;
+    let sent = |cell: &usize| !cell.is_multiple_of(data.checkpoints);
     let column = |values: &[f32], keep: &dyn Fn(&usize) -> bool| -> Vec<f32> {
         let cells = (0..values.len()).filter(keep);
         cells.map(|cell| values[cell]).collect()

@@ -264,7 +264,7 @@ mod tests {
             total(&weights, &mut gradient);
             let mut ignored = vec![0.0; count];
             let distance = 1e-2f32;
-            for at in 0..count {
+            for (at, &slope) in gradient.iter().enumerate() {
                 let here = weights.values[at];
                 weights.values[at] = here + distance;
                 let above = total(&weights, &mut ignored);
@@ -272,7 +272,7 @@ mod tests {
                 let below = total(&weights, &mut ignored);
                 weights.values[at] = here;
                 let difference = (above - below) / (2.0 * f64::from(distance));
-                let found = f64::from(gradient[at]);
+                let found = f64::from(slope);
                 assert!(
                     (difference - found).abs() < 2e-3 * (1.0 + found.abs()),
                     "{kind:?} weight {at}: {found}, by differences {difference}"
