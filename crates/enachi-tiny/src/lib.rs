@@ -1,8 +1,7 @@
-//! A small network of the project's own, and the pictures it is for.
+//! Labelled pictures of 12 kinds of figures, drawn by a program, for a small network of the project's own.
 //!
-//! [`image`] draws labelled pictures of 12 kinds of figures; [`MODEL`] is a residual network of 0.1 million parameters
-//! that tells them apart, trained by `trainer/` on the training split (`docs/tiny-network.md`). Both are part of the
-//! repository, so that tests and demonstrations need no data from elsewhere.
+//! [`image`] draws them; `trainer/` trains a residual network of 0.1 million parameters on the training split and writes it
+//! as ONNX. No trained network is part of the repository yet: `docs/tiny-network.md`.
 
 mod folder;
 mod random;
@@ -27,12 +26,6 @@ pub const CLASS_NAMES: [&str; CLASSES] = [
 pub const MEAN: [f32; 3] = [0.5; 3];
 /// What each channel is divided by after that.
 pub const STD: [f32; 3] = [0.25; 3];
-
-/// The network as an ONNX file: input `input` (N×3×64×64: R, G, B, after [`MEAN`] and [`STD`]), output `logits`
-/// (N×12). Its stages end in the tensors `stem`, `stage1`, `stage2`, `stage3`.
-pub const MODEL: &[u8] = include_bytes!("../model/tiny.onnx");
-/// SHA-256 of [`MODEL`], lower-case hex.
-pub const MODEL_SHA256: &str = include_str!("../model/tiny.sha256");
 
 /// What a picture is for. No picture is in two splits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

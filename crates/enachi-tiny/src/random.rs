@@ -41,7 +41,7 @@ impl Random {
 
     /// Uniform in 0..`n`; the bias is below `n` / 2³².
     pub fn below(&mut self, n: u32) -> u32 {
-        ((self.bits() >> 32) * u64::from(n) >> 32) as u32
+        (((self.bits() >> 32) * u64::from(n)) >> 32) as u32
     }
 
     /// Mean 0, variance 1: the sum of four uniform numbers of 16 bits. No logarithm, so the same on every machine.

@@ -290,7 +290,7 @@ impl Occluder {
         } else {
             other
         };
-        present.then(|| Self {
+        present.then_some(Self {
             normal,
             offset: object.centre.0 * normal.0 + object.centre.1 * normal.1 + along,
             half_width,
