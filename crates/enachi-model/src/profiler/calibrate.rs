@@ -146,6 +146,10 @@ pub fn calibrate(
     let mut raw: Vec<Sums> = (0..=job.cuts.len()).map(|_| Sums::default()).collect();
     let mut pooled_images: Vec<Vec<Vec<f32>>> = trainers.iter().map(|_| Vec::new()).collect();
     let mut answers = Vec::new();
+    let fitted = match held_out(images).start {
+        0 => images,
+        start => start,
+    };
     for pass in 0..PASSES {
         let mut sums: Vec<Accumulator> = trainers.iter().map(|_| Accumulator::default()).collect();
         ordered_fold(
@@ -191,15 +195,18 @@ pub fn calibrate(
                 });
                 Ok::<_, ProfilerError>((partials, raw, pooled))
             },
-            |_, (partials, part, pooled)| {
+            |i, (partials, part, pooled)| {
                 if let Some((pooled, log_probabilities)) = pooled {
                     for (all, one) in pooled_images.iter_mut().zip(pooled) {
                         all.push(one);
                     }
                     answers.push(log_probabilities);
                 }
-                for (total, partial) in sums.iter_mut().zip(partials) {
-                    total.add(partial);
+                // The bases are judged on images that they were not fitted to.
+                if pass > SPREAD_PASS || i < fitted {
+                    for (total, partial) in sums.iter_mut().zip(partials) {
+                        total.add(partial);
+                    }
                 }
                 for (total, part) in raw.iter_mut().zip(part) {
                     total.add(part);
@@ -275,11 +282,25 @@ fn class_means(pooled: &[Vec<f32>], log_probabilities: &[Vec<f64>]) -> Vec<Vec<f
 const SNR_DB: [f64; 16] = [
     0.5, 1.0, 1.5, 2.25, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0, 10.5, 12.0, 14.0, 16.0, 20.0, 24.0,
 ];
-/// Calibration images on which they are tried.
-const QUALITY_IMAGES: usize = 40;
+/// Shares of the missing energy (in decibels) that stand in for the restoration, which is trained last and picks what
+/// moves the answer least.
+const RESTORATIONS: [f64; 2] = [0.0, 0.5];
+/// Most calibration images that are kept from fitting the bases.
+const MOST_HELD_OUT: usize = 40;
+
+/// The calibration images on which quality and restoration are chosen: the last ones, which no basis was fitted to.
+/// At deep cuts a basis over thousands of channels explains the images that it was fitted to far better than others,
+/// and would make a coarse step look good. With fewer than five images, all of them.
+pub(super) fn held_out(images: usize) -> std::ops::Range<usize> {
+    match MOST_HELD_OUT.min(images / 5) {
+        0 => 0..images,
+        held => images - held..images,
+    }
+}
 
 /// Give every cut the least quality at which a whole stream leaves the network's answer alone: the mean divergence
-/// KL(answer to the feature ‖ answer to the coded feature) is at most `limit` nat. By bisection over [`SNR_DB`].
+/// KL(answer to the feature ‖ answer to the coded feature) is at most `limit` nat on images held out from the bases,
+/// with the better of the two stand-ins for the restoration. By bisection over [`SNR_DB`].
 fn choose_quality(
     job: &Job,
     trainers: &mut [Trainer],
@@ -287,41 +308,46 @@ fn choose_quality(
     limit: f64,
     progress: &(dyn Fn(Step) + Sync),
 ) -> Result<(), ProfilerError> {
-    let images = job.calibration.len().min(QUALITY_IMAGES);
+    let judged = held_out(job.calibration.len());
+    let images = judged.len();
     let rounds = SNR_DB.len().ilog2() as u64 + 1;
     progress(Step::Begin("choosing quality", images as u64 * rounds, 0));
     let mut range: Vec<(usize, usize)> = trainers.iter().map(|_| (0, SNR_DB.len() - 1)).collect();
     while range.iter().any(|(low, high)| low < high) {
         let tried: Vec<usize> = range.iter().map(|(low, high)| (low + high) / 2).collect();
-        let mut divergence = vec![0.0; trainers.len()];
+        let mut divergence = vec![[0.0; RESTORATIONS.len()]; trainers.len()];
         ordered_fold(
             job.threads,
             images,
             |i| {
-                let (features, scores) = job.features(&job.picture(&job.calibration[i])?)?;
+                let picture = job.picture(&job.calibration[judged.start + i])?;
+                let (features, scores) = job.features(&picture)?;
                 let whole = log_probabilities(&scores.data);
-                let mut found = vec![0.0; features.len()];
+                let mut found = vec![[0.0; RESTORATIONS.len()]; features.len()];
                 for (c, feature) in features.iter().enumerate() {
                     if range[c].0 == range[c].1 {
                         continue;
                     }
-                    let Some(data) = trainers[c].degrade(&sums[c], SNR_DB[tried[c]], &feature.data)
-                    else {
-                        continue;
-                    };
-                    let coded = Tensor {
-                        shape: feature.shape.clone(),
-                        data,
-                    };
-                    let scores =
-                        job.engine
-                            .run(&job.cuts[c].name, &coded, job.graph.output_name())?;
-                    found[c] = divergence_nats(&whole, &log_probabilities(&scores.data));
+                    for (found, restored) in found[c].iter_mut().zip(RESTORATIONS) {
+                        let snr_db = SNR_DB[tried[c]];
+                        let Some(data) =
+                            trainers[c].degrade(&sums[c], snr_db, restored, &feature.data)
+                        else {
+                            continue;
+                        };
+                        let coded = Tensor {
+                            shape: feature.shape.clone(),
+                            data,
+                        };
+                        let cut = &job.cuts[c].name;
+                        let scores = job.engine.run(cut, &coded, job.graph.output_name())?;
+                        *found = divergence_nats(&whole, &log_probabilities(&scores.data));
+                    }
                 }
                 Ok::<_, ProfilerError>(found)
             },
             |_, found| {
-                for (total, d) in divergence.iter_mut().zip(found) {
+                for (total, d) in divergence.iter_mut().flatten().zip(found.iter().flatten()) {
                     *total += d / images as f64;
                 }
                 progress(Step::Advance(1));
@@ -329,7 +355,7 @@ fn choose_quality(
         )?;
         for (c, (low, high)) in range.iter_mut().enumerate() {
             if low < high {
-                if divergence[c] <= limit {
+                if divergence[c].iter().any(|&d| d <= limit) {
                     *high = tried[c];
                 } else {
                     *low = tried[c] + 1;
@@ -341,4 +367,16 @@ fn choose_quality(
         trainer.set_snr_db(SNR_DB[chosen]);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_held_out_when_there_are_enough() {
+        assert_eq!(held_out(4), 0..4);
+        assert_eq!(held_out(5), 4..5);
+        assert_eq!(held_out(300), 260..300);
+    }
 }

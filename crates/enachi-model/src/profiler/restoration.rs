@@ -1,12 +1,13 @@
 //! How strongly the decoder stretches an incomplete feature: chosen by what moves the answer least.
 
+use super::calibrate::held_out;
 use super::{Job, ProfilerError, Step};
 use crate::answer::{divergence_nats, log_probabilities};
 use crate::codec::{Codec, EncoderScratch, Tables, TablesError};
 use crate::parallel::ordered_fold;
 use crate::tensor::Tensor;
 
-/// Calibration images on which exponents are tried.
+/// Most of the held-out calibration images on which exponents are tried.
 const IMAGES: usize = 24;
 /// Prefixes of the stream at which they are tried, as shares of its bytes.
 const SHARES: [f64; 8] = [0.02, 0.04, 0.08, 0.15, 0.25, 0.4, 0.65, 1.0];
@@ -37,14 +38,16 @@ pub fn choose(
         .enumerate()
         .map(|(cut, t)| Codec::new(t.clone()).map_err(failed(cut)))
         .collect::<Result<Vec<_>, _>>()?;
-    let images = job.calibration.len().min(IMAGES);
+    let judged = held_out(job.calibration.len());
+    let images = judged.len().min(IMAGES);
     progress(Step::Begin("restoring energy", images as u64, 0));
     let mut tried = vec![Tried::default(); codecs.len()];
     ordered_fold(
         job.threads,
         images,
         |i| {
-            let (features, scores) = job.features(&job.picture(&job.calibration[i])?)?;
+            let (features, scores) =
+                job.features(&job.picture(&job.calibration[judged.start + i])?)?;
             let whole = log_probabilities(&scores.data);
             let mut scratch = EncoderScratch::default();
             codecs

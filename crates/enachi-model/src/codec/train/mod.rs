@@ -237,9 +237,16 @@ impl Trainer {
         }
     }
 
-    /// What a feature would look like after a whole stream at `snr_db`, before any model is trained. `None` outside
-    /// [`SPREAD_PASS`]; `sums` are that pass's.
-    pub fn degrade(&self, sums: &Accumulator, snr_db: f64, feature: &[f32]) -> Option<Vec<f32>> {
+    /// What a feature would look like after a whole stream at `snr_db`, before any model is trained, with this share of
+    /// the missing energy (in decibels) made up for in all coefficients alike. `None` outside [`SPREAD_PASS`]; `sums` are
+    /// that pass's.
+    pub fn degrade(
+        &self,
+        sums: &Accumulator,
+        snr_db: f64,
+        restored: f64,
+        feature: &[f32],
+    ) -> Option<Vec<f32>> {
         let Stage::Spread { transform, .. } = &self.stage else {
             return None;
         };
@@ -257,8 +264,7 @@ impl Trainer {
             };
             after += f64::from(*v * *v);
         }
-        // A stand-in for the restoration, which is trained last: half of the missing energy, in decibels.
-        let stretch = (before / after.max(before * 1e-2)).powf(0.25) as f32;
+        let stretch = (before / after.max(before * 1e-2)).powf(0.5 * restored) as f32;
         y.iter_mut().for_each(|v| *v *= stretch);
         let mut out = vec![0.0; feature.len()];
         transform.inverse(&y, transform.kept(), &mut scratch, &mut out);
