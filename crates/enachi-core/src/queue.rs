@@ -78,6 +78,9 @@ pub struct PowerQueue {
     reference_w: f64,
     sum_w: f64,
     slots: u32,
+    /// Sum of the references of all slots so far.
+    #[cfg(debug_assertions)]
+    allowed_w: f64,
 }
 
 impl PowerQueue {
@@ -88,7 +91,14 @@ impl PowerQueue {
             reference_w,
             sum_w: 0.0,
             slots: 0,
+            #[cfg(debug_assertions)]
+            allowed_w: 0.0,
         }
+    }
+
+    /// Track `reference_w` \[W\] from the next slot on; q stays.
+    pub fn set_reference_w(&mut self, reference_w: f64) {
+        self.reference_w = reference_w;
     }
 
     /// q \[W\].
@@ -123,10 +133,11 @@ impl PowerQueue {
         self.slots += 1;
         #[cfg(debug_assertions)]
         {
-            let allowed = f64::from(self.slots) * self.reference_w + self.level_w;
+            self.allowed_w += self.reference_w;
+            let allowed = self.allowed_w + self.level_w;
             assert!(
                 self.sum_w <= allowed + rounding(allowed, u64::from(self.slots)),
-                "sum of power {} above K * reference + queue {allowed}",
+                "sum of power {} above the references' and the queue {allowed}",
                 self.sum_w
             );
         }

@@ -1,8 +1,9 @@
 //! Scenario and profile put together: devices, candidates, curves. All that does not change from frame to frame.
 
+use crate::mux::ConditionalTables;
 use crate::scenario::{
-    CurveKind, CurveProfile, DeviceDefaults, FadingKind, NoiseKind, Scenario, UncertaintyKind,
-    nearest,
+    CurveKind, CurveProfile, DeviceDefaults, FadingKind, NoiseKind, Packet, Scenario, StopKind,
+    UncertaintyKind, nearest,
 };
 use crate::world::FadingModel;
 use enachi_core::curve::{AccuracyCurve, CurveError};
@@ -118,6 +119,8 @@ pub struct Deployment {
     continuation: PerUncertainty<Option<[ContinuationTable; 2]>>,
     /// H_th per stream name entry, where the scenario gives none and the stream is measured.
     thresholds: PerUncertainty<Option<Thresholds>>,
+    /// What further bits are worth to tasks that were not stopped, by packet settings that some policy multiplexes under.
+    conditional: Vec<(StopKind, UncertaintyKind, ConditionalTables)>,
 }
 
 /// One entry per stream for each uncertainty that some policy's stop rule sees.
@@ -283,6 +286,7 @@ impl Deployment {
             stream_offset,
             continuation: PerUncertainty::default(),
             thresholds: PerUncertainty::default(),
+            conditional: Vec::new(),
         };
         if deployment.plannable().next().is_none() {
             return Err(DeploymentError::NoCandidate {
@@ -354,6 +358,25 @@ impl Deployment {
                 stream.map(|stream| Thresholds::fit(&stream.samples, kind.into(), allowed))
             })
             .collect();
+    }
+
+    /// Prepare the curves for planning again within a frame under `packet`'s stop rule; its thresholds come first.
+    pub fn fit_conditional(&mut self, packet: &Packet) -> Result<(), DeploymentError> {
+        if self.conditional(packet).is_none() {
+            let tables = ConditionalTables::fit(self, packet)?;
+            self.conditional
+                .push((packet.stop, packet.uncertainty, tables));
+        }
+        Ok(())
+    }
+
+    /// The curves that [`Self::fit_conditional`] prepared.
+    pub fn conditional(&self, packet: &Packet) -> Option<&ConditionalTables> {
+        let found = self
+            .conditional
+            .iter()
+            .find(|(stop, kind, _)| (*stop, *kind) == (packet.stop, packet.uncertainty));
+        found.map(|(_, _, tables)| tables)
     }
 
     /// H_th that decides about `image` for rules that see `kind` \[nat\].

@@ -5,6 +5,7 @@
 pub mod deployment;
 pub mod device;
 pub mod explain;
+mod mux;
 pub mod output;
 pub mod policies;
 pub mod rng;

@@ -1,6 +1,7 @@
 //! One policy in the world of one seed, frame by frame.
 
 use crate::deployment::{Deployment, Offer};
+use crate::mux::{Replanner, Situation, sending};
 use crate::policies::PolicyFactory;
 use crate::scenario::{KnownGain, StopKind};
 use crate::simulate::SimulateError;
@@ -8,7 +9,7 @@ use crate::upload::{Upload, Uploaded};
 use crate::variant::Variant;
 use crate::world::World;
 use enachi_core::packet::{Ending, Slot, SlotObserver, Window, batch_time_s};
-use enachi_core::profile::CutKind;
+use enachi_core::profile::{CutKind, LadderKind};
 use enachi_core::queue::EnergyQueue;
 use enachi_core::record::{FrameRecord, Outcome, SlotRecord, StopReason};
 use enachi_core::task::{
@@ -69,6 +70,8 @@ pub struct Runner<'a> {
     gains: Vec<f64>,
     /// Batch start per distinct deadline.
     batches_s: Vec<f64>,
+    /// Of policies that plan again within a frame.
+    replanner: Option<Replanner>,
     frame: u32,
 }
 
@@ -130,6 +133,7 @@ impl<'a> Runner<'a> {
             outcomes: vec![FrameOutcome::default(); count],
             gains: vec![0.0; count],
             batches_s: vec![0.0; deployment.deadlines_s.len()],
+            replanner: policy.multiplexes().then(Replanner::default),
             frame: 0,
             deployment,
             variant,
@@ -233,20 +237,86 @@ impl<'a> Runner<'a> {
 
     /// Run the planned frame and hand its records to `sink`.
     pub fn execute(&mut self, sink: &mut impl Sink) {
-        for index in 0..self.deployment.devices.len() {
-            let record = self.device_frame(index, sink);
-            let energy_j = record.energy_j();
-            self.outcomes[index] = FrameOutcome {
-                energy_j,
-                latency_s: self.latency_s(index, &record),
-                bits: record.bits,
-                deadline_cut: record.outcome == Outcome::DeadlineCut,
-            };
-            self.queues[index].update(energy_j);
-            sink.frame(record);
+        if let Some(mut replanner) = self.replanner.take() {
+            self.multiplexed_frame(&mut replanner, sink);
+            self.replanner = Some(replanner);
+        } else {
+            for index in 0..self.deployment.devices.len() {
+                let (mut record, upload) = self.begin(index);
+                if let Some(upload) = upload {
+                    let uploaded = if sink.wants_slots() {
+                        upload.run(&mut self.slot_sink(sink, index))
+                    } else {
+                        upload.run(&mut ())
+                    };
+                    let sends = sends(&self.grants[index]);
+                    self.book(&mut record, &uploaded, sends);
+                }
+                self.settle(index, record, sink);
+            }
         }
         self.policy.observe(&self.outcomes);
         self.frame += 1;
+    }
+
+    /// A frame whose bands and reference powers are planned again every few slots.
+    fn multiplexed_frame(&mut self, replanner: &mut Replanner, sink: &mut impl Sink) {
+        let scenario = &self.deployment.scenario;
+        let begun: Vec<_> = (0..self.deployment.devices.len())
+            .map(|index| self.begin(index))
+            .collect();
+        let situation = Situation {
+            bandwidth_hz: scenario.channel.bandwidth_hz,
+            radio: self.deployment.radio,
+            v: scenario.task.v,
+            slot_s: scenario.frame.slot_s,
+            period_slots: scenario.mux.period_slots,
+            delay_slots: scenario.mux.delay_slots,
+            feedback_slots: self.variant.packet.feedback_slots,
+        };
+        let uploads = begun
+            .iter()
+            .enumerate()
+            .filter_map(|(index, (_, upload))| Some((index, upload.as_ref()?)))
+            .map(|(index, upload)| {
+                let view = &self.views[index];
+                sending(upload, view.gain, view.weight)
+            });
+        let mut uploads: Vec<_> = uploads.collect();
+        let tables = self.deployment.conditional(&self.variant.packet);
+        let tables = tables.expect("prepared for every policy that multiplexes");
+        replanner.run(&situation, tables, &mut uploads, |device, slot| {
+            if sink.wants_slots() {
+                sink.slot(self.slot_record(device, slot));
+            }
+        });
+        let mut uploaded: Vec<Option<(Uploaded, bool)>> = vec![None; begun.len()];
+        for one in uploads {
+            let device = one.device();
+            uploaded[device] = Some(one.finish());
+        }
+        let mut records: Vec<FrameRecord> = begun.into_iter().map(|(record, _)| record).collect();
+        for (record, uploaded) in records.iter_mut().zip(&uploaded) {
+            if let Some((uploaded, sends)) = uploaded {
+                self.book(record, uploaded, *sends);
+            }
+        }
+        for (index, record) in records.into_iter().enumerate() {
+            self.settle(index, record, sink);
+        }
+    }
+
+    /// Enter a finished device-frame into queue, outcome and records.
+    fn settle(&mut self, index: usize, record: FrameRecord, sink: &mut impl Sink) {
+        let energy_j = record.energy_j();
+        self.outcomes[index] = FrameOutcome {
+            energy_j,
+            latency_s: self.latency_s(index, &record),
+            bits: record.bits,
+            deadline_cut: record.outcome == Outcome::DeadlineCut,
+        };
+        self.queues[index].update(energy_j);
+        sink.frame(record);
     }
 
     /// Time from the start of the frame to the answer, or what it would have taken at the frame's mean rate.
@@ -268,7 +338,8 @@ impl<'a> Runner<'a> {
         record.ready_time_s + sending_s / record.fraction + edge_s
     }
 
-    fn device_frame(&self, index: usize, sink: &mut impl Sink) -> FrameRecord {
+    /// The record of a device-frame before its first slot, and its upload if there is one.
+    fn begin(&self, index: usize) -> (FrameRecord, Option<Upload<'_>>) {
         let deployment = self.deployment;
         let device = &deployment.devices[index];
         let grant = &self.grants[index];
@@ -310,7 +381,7 @@ impl<'a> Runner<'a> {
             answer_time_s: device.values.deadline_s,
         };
         let Some(choice) = grant.candidate else {
-            return record;
+            return (record, None);
         };
         let candidate = &self.offer.candidates[choice as usize];
         record.cut = Some(candidate.cut as u16);
@@ -330,7 +401,7 @@ impl<'a> Runner<'a> {
             } else {
                 task <= deployment.profile.cuts[candidate.cut as usize].top1_uncompressed
             };
-            return record;
+            return (record, None);
         };
         record.stream = Some(deployment.stream_index(candidate.cut, stream) as u16);
         let samples =
@@ -342,11 +413,12 @@ impl<'a> Runner<'a> {
         };
         record.image = record.image.map(|_| image as u32);
         record.answer_time_s = record.batch_time_s + edge_time_s(candidate);
-        let sends =
-            grant.bandwidth_hz > 0.0 && grant.reference_power_w > 0.0 && grant.bits_limit > 0.0;
         let slot_s = deployment.scenario.frame.slot_s;
         let mut window = Window::between(record.ready_time_s, record.batch_time_s, slot_s);
-        if !sends {
+        // A plan within the frame may still find band for an embedded stream.
+        let may_send =
+            self.policy.multiplexes() && candidate.ladder == LadderKind::Embedded || sends(grant);
+        if !may_send {
             window.end = window.first;
         }
         let upload = Upload {
@@ -363,34 +435,38 @@ impl<'a> Runner<'a> {
             task,
             image,
         };
-        let uploaded = if sink.wants_slots() {
-            let (policy, seed, frame) = (self.policy_index, self.seed, self.frame);
-            let mut observer = SlotSink {
-                sink,
-                policy,
-                seed,
-                frame,
-                device: index as u32,
-            };
-            upload.run(&mut observer)
-        } else {
-            upload.run(&mut ())
-        };
-        record.level = uploaded.level.map(|level| level as u16);
-        self.book(&mut record, &uploaded, sends, device.radio, slot_s);
-        record
+        (record, Some(upload))
+    }
+
+    fn slot_record(&self, device: u32, slot: Slot) -> SlotRecord {
+        SlotRecord {
+            policy: self.policy_index,
+            seed: self.seed,
+            frame: self.frame,
+            device,
+            slot: slot.slot,
+            gain: slot.gain,
+            power_w: slot.power_w,
+            bits: slot.bits,
+            power_queue_w: slot.queue_w,
+            checkpoint: slot.checkpoint as u32,
+        }
+    }
+
+    fn slot_sink<'s, S: Sink>(&'s self, sink: &'s mut S, index: usize) -> SlotSink<'s, 'a, S> {
+        SlotSink {
+            sink,
+            runner: self,
+            device: index as u32,
+        }
     }
 
     /// Enter an upload into its record.
-    fn book(
-        &self,
-        record: &mut FrameRecord,
-        uploaded: &Uploaded,
-        sends: bool,
-        radio: enachi_core::energy::RadioOverhead,
-        slot_s: f64,
-    ) {
+    fn book(&self, record: &mut FrameRecord, uploaded: &Uploaded, sends: bool) {
+        let radio = self.deployment.devices[record.device as usize].radio;
+        let slot_s = self.deployment.scenario.frame.slot_s;
         let sent = &uploaded.sent;
+        record.level = uploaded.level.map(|level| level as u16);
         record.correct = uploaded.correct;
         record.entropy_nats = Some(uploaded.entropy_nats);
         record.bits = sent.bits;
@@ -420,6 +496,11 @@ impl<'a> Runner<'a> {
     }
 }
 
+/// Whether a grant sends anything.
+fn sends(grant: &TaskGrant) -> bool {
+    grant.bandwidth_hz > 0.0 && grant.reference_power_w > 0.0 && grant.bits_limit > 0.0
+}
+
 /// ENACHI (8), with the decoder.
 fn edge_time_s(candidate: &Candidate) -> f64 {
     match candidate.kind {
@@ -429,27 +510,15 @@ fn edge_time_s(candidate: &Candidate) -> f64 {
 }
 
 /// Turns slots into records.
-struct SlotSink<'s, S> {
+struct SlotSink<'s, 'a, S> {
     sink: &'s mut S,
-    policy: u16,
-    seed: u64,
-    frame: u32,
+    runner: &'s Runner<'a>,
     device: u32,
 }
 
-impl<S: Sink> SlotObserver for SlotSink<'_, S> {
+impl<S: Sink> SlotObserver for SlotSink<'_, '_, S> {
     fn slot(&mut self, slot: Slot) {
-        self.sink.slot(SlotRecord {
-            policy: self.policy,
-            seed: self.seed,
-            frame: self.frame,
-            device: self.device,
-            slot: slot.slot,
-            gain: slot.gain,
-            power_w: slot.power_w,
-            bits: slot.bits,
-            power_queue_w: slot.queue_w,
-            checkpoint: slot.checkpoint as u32,
-        });
+        let record = self.runner.slot_record(self.device, slot);
+        self.sink.slot(record);
     }
 }

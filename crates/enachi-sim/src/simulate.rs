@@ -72,6 +72,9 @@ pub fn variants(
             StopKind::Entropy => deployment.fit_thresholds(variant.packet.uncertainty),
             StopKind::Never => {}
         }
+        if factory.make(&variant.policy)?.multiplexes() {
+            deployment.fit_conditional(&variant.packet)?;
+        }
     }
     Ok(variants)
 }

@@ -7,10 +7,11 @@ use enachi_core::packet::power::{paper_kappa_w2, printed_level_w2, rayleigh_effi
 use enachi_core::packet::replay::CurveUncertainty;
 use enachi_core::packet::{
     Arrivals, ConstantPower, CurveRow, EntropyThreshold, LevelRow, Link, Marginal, MeasuredRow,
-    Never, Prefix, PrintedTracking, ReferenceTracking, Scored, SlotObserver, StopRule,
-    Transmission, WaterFilling, Window, transmit,
+    Never, PowerControl, Prefix, PrintedTracking, ReferenceTracking, Scored, SlotObserver,
+    StopRule, Transmission, WaterFilling, Window, transmit,
 };
 use enachi_core::profile::{LadderKind, Stream};
+use enachi_core::queue::PowerQueue;
 use enachi_core::task::{Candidate, PowerMode, TaskGrant};
 
 /// Everything fixed about one upload before its first slot.
@@ -60,9 +61,12 @@ pub struct Uploaded {
 }
 
 /// The stop rules as one type: matched at checkpoint crossings only, a few times a frame.
-enum Rule<'a> {
+pub enum Rule<'a> {
+    /// Send everything.
     Never,
+    /// On a threshold.
     Entropy(EntropyThreshold),
+    /// On the worth of more bits.
     Marginal(Marginal<'a>),
 }
 
@@ -84,8 +88,8 @@ impl Upload<'_> {
         &cut.streams[stream as usize]
     }
 
-    /// Run the upload.
-    pub fn run<O: SlotObserver>(&self, observer: &mut O) -> Uploaded {
+    /// What the device sends.
+    pub fn row(&self) -> Row<'_, impl Fn(usize) -> f64 + Copy + use<>> {
         let stream = self.stream();
         let samples = &stream.samples;
         let entropy_max_nats = self.deployment.scenario.predictor.entropy_max_nats;
@@ -93,12 +97,8 @@ impl Upload<'_> {
             (LadderKind::Embedded, true, _) => {
                 let uncertainty = self.packet.uncertainty.into();
                 let row = MeasuredRow::new(samples, self.image, uncertainty);
-                let total_bits = row.bits(row.last());
                 let last = self.measured_limit(stream);
-                let row = Prefix { inner: row, last };
-                let sent = self.send(&row, observer);
-                let chunks = stream.checkpoint_chunks[sent.checkpoint];
-                finish(sent, &row, chunks, total_bits)
+                Row::Measured(Prefix { inner: row, last })
             }
             (LadderKind::Embedded, false, Some(surrogate)) => {
                 let maps = stream.total_chunks as usize;
@@ -107,48 +107,63 @@ impl Upload<'_> {
                     entropy_max_nats,
                     noise_nats: self.deployment.scenario.predictor.noise_nats,
                 };
-                let noise = |checkpoint: usize| {
-                    self.world
-                        .prediction_error(self.device, self.frame, checkpoint as u32)
-                };
+                let noise = prediction_noise(*self.world, self.device, self.frame);
                 let row = CurveRow::new(surrogate, self.task, maps, map_bits, model, noise);
                 let last = (self.grant.bits_limit * (1.0 - 1e-9) / map_bits)
                     .ceil()
                     .min(maps as f64);
-                let row = Prefix {
+                Row::Curve(Prefix {
                     inner: row,
                     last: last as usize,
-                };
-                let sent = self.send(&row, observer);
-                let chunks = sent.checkpoint as u32;
-                finish(sent, &row, chunks, stream.total_bits)
+                })
             }
             (LadderKind::Alternatives, true, _) => {
                 let level = self.fitting_level(stream);
-                let row = LevelRow::new(samples, self.image, level);
-                self.send_level(&row, level, observer)
+                Row::Level(LevelRow::new(samples, self.image, level), level)
             }
             (_, false, _) => {
                 let cut = &self.deployment.profile.cuts[self.candidate.cut as usize];
                 let (floor, top1) = (self.deployment.floor(), cut.top1_uncompressed);
-                let row =
-                    LevelRow::whole(stream.total_bits, self.task, floor, top1, entropy_max_nats);
-                self.send_level(&row, 1, observer)
+                let bits = stream.total_bits;
+                Row::Level(
+                    LevelRow::whole(bits, self.task, floor, top1, entropy_max_nats),
+                    1,
+                )
             }
         }
     }
 
-    fn send_level<O: SlotObserver>(
-        &self,
-        row: &LevelRow,
-        level: usize,
-        observer: &mut O,
-    ) -> Uploaded {
-        let sent = self.send(row, observer);
-        let chunks = sent.checkpoint as u32;
-        Uploaded {
-            level: Some(level),
-            ..finish(sent, row, chunks, row.bits(1))
+    /// Run the upload.
+    pub fn run<O: SlotObserver>(&self, observer: &mut O) -> Uploaded {
+        let row = self.row();
+        let sent = match &row {
+            Row::Measured(row) => self.send(row, observer),
+            Row::Curve(row) => self.send(row, observer),
+            Row::Level(row, _) => self.send(row, observer),
+        };
+        self.settle(sent, &row)
+    }
+
+    /// What the answer to `sent` is worth.
+    pub fn settle<N: Fn(usize) -> f64>(&self, sent: Transmission, row: &Row<'_, N>) -> Uploaded {
+        let stream = self.stream();
+        match row {
+            Row::Measured(row) => {
+                let chunks = stream.checkpoint_chunks[sent.checkpoint];
+                let total_bits = row.inner.bits(row.inner.last());
+                finish(sent, row, chunks, total_bits)
+            }
+            Row::Curve(row) => {
+                let chunks = sent.checkpoint as u32;
+                finish(sent, row, chunks, stream.total_bits)
+            }
+            Row::Level(row, level) => {
+                let chunks = sent.checkpoint as u32;
+                Uploaded {
+                    level: Some(*level),
+                    ..finish(sent, row, chunks, row.bits(1))
+                }
+            }
         }
     }
 
@@ -191,7 +206,8 @@ impl Upload<'_> {
         })
     }
 
-    fn rule(&self) -> Rule<'_> {
+    /// The stop rule.
+    pub fn rule(&self) -> Rule<'_> {
         if !self.grant.stop {
             return Rule::Never;
         }
@@ -231,18 +247,25 @@ impl Upload<'_> {
         self.energy_queue_j * (power_w + device.radio.circuit_power_w) / (worth * rate_bps)
     }
 
-    fn send<A: Arrivals, O: SlotObserver>(&self, arrivals: &A, observer: &mut O) -> Transmission {
-        let scenario = &self.deployment.scenario;
-        let bandwidth_hz = self.grant.bandwidth_hz;
-        let reference_w = self.grant.reference_power_w;
-        let noise_w = self.deployment.radio.noise_power_w(bandwidth_hz);
-        let power_max_w = self.deployment.devices[self.device as usize].drawn_power_max_w;
-        let link = Link {
+    /// Most power that the device draws for sending \[W\].
+    pub fn power_max_w(&self) -> f64 {
+        self.deployment.devices[self.device as usize].drawn_power_max_w
+    }
+
+    /// The link on `bandwidth_hz`.
+    pub fn link(&self, bandwidth_hz: f64) -> Link {
+        Link {
             bandwidth_hz,
-            noise_w,
+            noise_w: self.deployment.radio.noise_power_w(bandwidth_hz),
             max_efficiency: self.deployment.radio.spectral_cap,
-            slot_s: scenario.frame.slot_s,
-        };
+            slot_s: self.deployment.scenario.frame.slot_s,
+        }
+    }
+
+    /// The power law for a reference power on a link.
+    pub fn law(&self, link: &Link, reference_w: f64) -> Law {
+        let noise_w = link.noise_w;
+        let power_max_w = self.power_max_w();
         let cut = &self.deployment.profile.cuts[self.candidate.cut as usize];
         let map_bits =
             f64::from(cut.height) * f64::from(cut.width) * f64::from(self.packet.bits_per_element);
@@ -250,6 +273,40 @@ impl Upload<'_> {
             PowerMode::Tracking => self.packet.power,
             PowerMode::Constant => PowerKind::Constant,
         };
+        let v = self.packet.v;
+        match kind {
+            PowerKind::ReferenceTracking => Law::Tracking(ReferenceTracking {
+                kappa_w2: self.packet.kappa_w2,
+                noise_w,
+                power_max_w,
+            }),
+            PowerKind::PaperTracking => Law::Tracking(ReferenceTracking {
+                kappa_w2: paper_kappa_w2(v, link.bandwidth_hz, link.slot_s, map_bits),
+                noise_w,
+                power_max_w,
+            }),
+            PowerKind::Printed => Law::Printed(PrintedTracking {
+                level_w2: printed_level_w2(v, link.bandwidth_hz, map_bits),
+                noise_w,
+                power_max_w,
+            }),
+            PowerKind::Constant => Law::Constant(ConstantPower {
+                power_w: reference_w.min(power_max_w),
+            }),
+            PowerKind::WaterFilling => Law::WaterFilling(match self.deployment.fading {
+                FadingModel::None => {
+                    WaterFilling::constant(reference_w, self.mean_gain, noise_w, power_max_w)
+                }
+                FadingModel::Rayleigh { .. } => {
+                    WaterFilling::rayleigh(reference_w, self.mean_gain, noise_w, power_max_w)
+                }
+            }),
+        }
+    }
+
+    fn send<A: Arrivals, O: SlotObserver>(&self, arrivals: &A, observer: &mut O) -> Transmission {
+        let reference_w = self.grant.reference_power_w;
+        let link = self.link(self.grant.bandwidth_hz);
         let rule = self.rule();
         let mut gains = self.world.gains(self.device, self.frame, self.mean_gain);
         macro_rules! with_law {
@@ -258,7 +315,7 @@ impl Upload<'_> {
                     &link,
                     self.window,
                     reference_w,
-                    &$law,
+                    $law,
                     &rule,
                     self.packet.feedback_slots,
                     arrivals,
@@ -267,41 +324,77 @@ impl Upload<'_> {
                 )
             };
         }
-        match kind {
-            PowerKind::ReferenceTracking => with_law!(ReferenceTracking {
-                kappa_w2: self.packet.kappa_w2,
-                noise_w,
-                power_max_w,
-            }),
-            PowerKind::PaperTracking => with_law!(ReferenceTracking {
-                kappa_w2: paper_kappa_w2(
-                    self.packet.v,
-                    bandwidth_hz,
-                    scenario.frame.slot_s,
-                    map_bits
-                ),
-                noise_w,
-                power_max_w,
-            }),
-            PowerKind::Printed => with_law!(PrintedTracking {
-                level_w2: printed_level_w2(self.packet.v, bandwidth_hz, map_bits),
-                noise_w,
-                power_max_w,
-            }),
-            PowerKind::Constant => with_law!(ConstantPower {
-                power_w: reference_w.min(power_max_w),
-            }),
-            PowerKind::WaterFilling => {
-                let law = match self.deployment.fading {
-                    FadingModel::None => {
-                        WaterFilling::constant(reference_w, self.mean_gain, noise_w, power_max_w)
-                    }
-                    FadingModel::Rayleigh { .. } => {
-                        WaterFilling::rayleigh(reference_w, self.mean_gain, noise_w, power_max_w)
-                    }
-                };
-                with_law!(law)
-            }
+        // The slot loop is compiled for each law.
+        match &self.law(&link, reference_w) {
+            Law::Tracking(law) => with_law!(law),
+            Law::Printed(law) => with_law!(law),
+            Law::Constant(law) => with_law!(law),
+            Law::WaterFilling(law) => with_law!(law),
+        }
+    }
+}
+
+/// Standard normal error of the prediction at each checkpoint of a device-frame.
+fn prediction_noise(world: World, device: u32, frame: u32) -> impl Fn(usize) -> f64 + Copy + use<> {
+    move |checkpoint| world.prediction_error(device, frame, checkpoint as u32)
+}
+
+/// The power laws as one type.
+#[derive(Clone, Copy, Debug)]
+pub enum Law {
+    /// Corrected (25).
+    Tracking(ReferenceTracking),
+    /// (25) as printed.
+    Printed(PrintedTracking),
+    /// The reference power.
+    Constant(ConstantPower),
+    /// Water-filling.
+    WaterFilling(WaterFilling),
+}
+
+impl PowerControl for Law {
+    #[inline]
+    fn power_w(&self, queue: &PowerQueue, gain: f64) -> f64 {
+        match self {
+            Self::Tracking(law) => law.power_w(queue, gain),
+            Self::Printed(law) => law.power_w(queue, gain),
+            Self::Constant(law) => law.power_w(queue, gain),
+            Self::WaterFilling(law) => law.power_w(queue, gain),
+        }
+    }
+}
+
+/// What a device sends, as one type: asked at checkpoint crossings only.
+#[derive(Clone, Copy, Debug)]
+pub enum Row<'a, N> {
+    /// Prefix of a measured embedded stream.
+    Measured(Prefix<MeasuredRow<'a>>),
+    /// Prefix of a curve-only stream.
+    Curve(Prefix<CurveRow<N>>),
+    /// A level of a ladder, counted from 1.
+    Level(LevelRow, usize),
+}
+
+impl<N: Fn(usize) -> f64> Arrivals for Row<'_, N> {
+    fn last(&self) -> usize {
+        match self {
+            Self::Measured(row) => row.last(),
+            Self::Curve(row) => row.last(),
+            Self::Level(row, _) => row.last(),
+        }
+    }
+    fn bits(&self, checkpoint: usize) -> f64 {
+        match self {
+            Self::Measured(row) => row.bits(checkpoint),
+            Self::Curve(row) => row.bits(checkpoint),
+            Self::Level(row, _) => row.bits(checkpoint),
+        }
+    }
+    fn entropy_nats(&self, checkpoint: usize) -> f64 {
+        match self {
+            Self::Measured(row) => row.entropy_nats(checkpoint),
+            Self::Curve(row) => row.entropy_nats(checkpoint),
+            Self::Level(row, _) => row.entropy_nats(checkpoint),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The packet level, slot by slot: power control, bit carry-over, stop rules and the batch barrier.
 
+pub mod conditional;
 pub mod loss_bound;
 pub mod marginal;
 pub mod power;
@@ -13,5 +14,6 @@ pub use power::{ConstantPower, PowerControl, PrintedTracking, ReferenceTracking,
 pub use replay::{Arrivals, CurveRow, LevelRow, MeasuredRow, Prefix, Scored};
 pub use stop::{EntropyThreshold, Marginal, Never, StopRule};
 pub use transmit::{
-    Ending, GainSource, Link, Slot, SlotObserver, Transmission, Window, batch_time_s, transmit,
+    Ending, GainSource, Link, Sender, Slot, SlotObserver, Transmission, Window, batch_time_s,
+    transmit,
 };

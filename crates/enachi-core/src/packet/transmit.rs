@@ -124,11 +124,165 @@ impl SlotObserver for () {
     fn slot(&mut self, _slot: Slot) {}
 }
 
-/// Send `arrivals` over `link` within `window`.
-///
-/// Per slot: power from `power` (25), bits (3) carried over towards the next checkpoint, queue update (23); where a
-/// checkpoint was crossed the edge asks `stop`, and a stop takes effect `feedback_slots` slots after the end of
-/// the slot in which it was decided.
+/// An upload that can pause at any slot, so that its link and reference power may be changed in between.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    window: Window,
+    queue: PowerQueue,
+    delivered: f64,
+    gain_sum: f64,
+    checkpoint: usize,
+    /// Bits at the next checkpoint.
+    next_bits: f64,
+    total_bits: f64,
+    /// First slot that a decided stop forbids; `u32::MAX` before a stop is decided.
+    release: u32,
+    used: u32,
+    end_slot: u32,
+    ending: Option<Ending>,
+}
+
+impl Sender {
+    /// Before the first slot of `window`.
+    pub fn new(window: Window, reference_power_w: f64, arrivals: &impl Arrivals) -> Self {
+        let last = arrivals.last();
+        Self {
+            window,
+            queue: PowerQueue::new(reference_power_w),
+            delivered: 0.0,
+            gain_sum: 0.0,
+            checkpoint: 0,
+            next_bits: arrivals.bits(last.min(1)),
+            total_bits: arrivals.bits(last),
+            release: u32::MAX,
+            used: 0,
+            end_slot: window.first,
+            // There may be nothing to send.
+            ending: (last == 0).then_some(Ending::AllSent),
+        }
+    }
+
+    /// Slots open to the device.
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
+    /// Whether the device has nothing more to do: all is sent, or it was told to stop, or a stop is on its way.
+    pub fn released(&self) -> bool {
+        self.ending.is_some() || self.release != u32::MAX
+    }
+
+    /// Bits that arrived.
+    pub fn delivered_bits(&self) -> f64 {
+        self.delivered.min(self.total_bits)
+    }
+
+    /// Last checkpoint reached.
+    pub fn checkpoint(&self) -> usize {
+        self.checkpoint
+    }
+
+    /// p̃ in force \[W\].
+    pub fn reference_w(&self) -> f64 {
+        self.queue.reference_w()
+    }
+
+    /// Track another reference power from the next slot on; what is owed to the old one stays owed.
+    pub fn set_reference_w(&mut self, reference_power_w: f64) {
+        self.queue.set_reference_w(reference_power_w);
+    }
+
+    /// Send in the slots of `slots` that lie in the window.
+    ///
+    /// Per slot: power from `power` (25), bits (3) carried over towards the next checkpoint, queue update (23); where a
+    /// checkpoint was crossed the edge asks `stop`, and a stop takes effect `feedback_slots` slots after the end of
+    /// the slot in which it was decided. The calls' ranges must ascend.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one per part of the model; all are plain values"
+    )]
+    #[inline]
+    pub fn advance<P, S, A, G, O>(
+        &mut self,
+        slots: std::ops::Range<u32>,
+        link: &Link,
+        power: &P,
+        stop: &S,
+        feedback_slots: u32,
+        arrivals: &A,
+        gains: &mut G,
+        observer: &mut O,
+    ) where
+        P: PowerControl,
+        S: StopRule,
+        A: Arrivals,
+        G: GainSource,
+        O: SlotObserver,
+    {
+        let last = arrivals.last();
+        let range = slots.start.max(self.window.first)..slots.end.min(self.window.end);
+        for slot in range {
+            if self.ending.is_some() {
+                return;
+            }
+            if slot >= self.release {
+                self.ending = Some(Ending::Stopped);
+                return;
+            }
+            let gain = gains.gain(slot);
+            let power_w = power.power_w(&self.queue, gain);
+            let bits = link.slot_bits(power_w, gain);
+            self.delivered += bits;
+            self.gain_sum += gain;
+            self.queue.update(power_w);
+            self.used += 1;
+            self.end_slot = slot + 1;
+            if self.delivered >= self.next_bits {
+                while self.checkpoint < last && self.delivered >= arrivals.bits(self.checkpoint + 1)
+                {
+                    self.checkpoint += 1;
+                }
+                if self.checkpoint == last {
+                    self.ending = Some(Ending::AllSent);
+                } else {
+                    self.next_bits = arrivals.bits(self.checkpoint + 1);
+                    if self.release == u32::MAX && stop.stop(arrivals, self.checkpoint) {
+                        self.release = (slot + 1).saturating_add(feedback_slots);
+                    }
+                }
+            }
+            observer.slot(Slot {
+                slot,
+                gain,
+                power_w,
+                bits,
+                queue_w: self.queue.level_w(),
+                checkpoint: self.checkpoint,
+            });
+        }
+    }
+
+    /// What it did, once the window is over or the device released.
+    pub fn finish(self) -> Transmission {
+        // A release that falls on the barrier itself still was a stop, not a cut.
+        let ending = self.ending.unwrap_or(if self.release <= self.window.end {
+            Ending::Stopped
+        } else {
+            Ending::Deadline
+        });
+        Transmission {
+            ending,
+            checkpoint: self.checkpoint,
+            bits: self.delivered.min(self.total_bits),
+            slots: self.used,
+            end_slot: self.end_slot,
+            gain_sum: self.gain_sum,
+            queue: self.queue,
+        }
+    }
+}
+
+/// Send `arrivals` over `link` within `window`: a [`Sender`] with one link and one reference power.
 #[expect(
     clippy::too_many_arguments,
     reason = "one per part of the model; all are plain values"
@@ -151,70 +305,19 @@ where
     G: GainSource,
     O: SlotObserver,
 {
-    let mut queue = PowerQueue::new(reference_power_w);
-    let last = arrivals.last();
-    let total_bits = arrivals.bits(last);
-    let (mut delivered, mut gain_sum) = (0.0, 0.0);
-    let mut checkpoint = 0;
-    let mut next_bits = arrivals.bits(last.min(1));
-    let mut release = u32::MAX;
-    let mut end_slot = window.first;
-    let mut ending = Ending::Deadline;
-    let mut end = window.end;
-    if last == 0 {
-        // There is nothing to send.
-        (ending, end) = (Ending::AllSent, window.first);
-    }
-    for slot in window.first..end {
-        if slot >= release {
-            ending = Ending::Stopped;
-            break;
-        }
-        let gain = gains.gain(slot);
-        let power_w = power.power_w(&queue, gain);
-        let bits = link.slot_bits(power_w, gain);
-        delivered += bits;
-        gain_sum += gain;
-        queue.update(power_w);
-        end_slot = slot + 1;
-        if delivered >= next_bits {
-            while checkpoint < last && delivered >= arrivals.bits(checkpoint + 1) {
-                checkpoint += 1;
-            }
-            if checkpoint == last {
-                ending = Ending::AllSent;
-            } else {
-                next_bits = arrivals.bits(checkpoint + 1);
-                if release == u32::MAX && stop.stop(arrivals, checkpoint) {
-                    release = (slot + 1).saturating_add(feedback_slots);
-                }
-            }
-        }
-        observer.slot(Slot {
-            slot,
-            gain,
-            power_w,
-            bits,
-            queue_w: queue.level_w(),
-            checkpoint,
-        });
-        if ending == Ending::AllSent {
-            break;
-        }
-    }
-    // A release that falls on the barrier itself still was a stop, not a cut.
-    if ending == Ending::Deadline && release <= window.end {
-        ending = Ending::Stopped;
-    }
-    Transmission {
-        ending,
-        checkpoint,
-        bits: delivered.min(total_bits),
-        slots: end_slot - window.first,
-        end_slot,
-        gain_sum,
-        queue,
-    }
+    let mut sender = Sender::new(window, reference_power_w, arrivals);
+    let slots = window.first..window.end;
+    sender.advance(
+        slots,
+        link,
+        power,
+        stop,
+        feedback_slots,
+        arrivals,
+        gains,
+        observer,
+    );
+    sender.finish()
 }
 
 #[cfg(test)]

@@ -197,6 +197,11 @@ pub trait TaskPolicy: Send {
     /// Forget everything learnt; the next frame is the first.
     fn reset(&mut self) {}
 
+    /// Whether band and reference power are planned again within the frame, over the devices still sending.
+    fn multiplexes(&self) -> bool {
+        false
+    }
+
     /// Bandwidth price of the last plan and its gap, where the policy has them.
     fn last_plan(&self) -> Option<PlanQuality> {
         None

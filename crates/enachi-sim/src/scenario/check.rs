@@ -199,6 +199,14 @@ fn levels(s: &Scenario, problems: &mut Problems) {
         let loss = s.packet.threshold_loss;
         problems.add("packet.threshold_loss", loss, "in 0..=1");
     }
+    problems.at_least_one("mux.period_slots", s.mux.period_slots);
+    if s.mux.delay_slots >= s.mux.period_slots {
+        problems.add(
+            "mux.delay_slots",
+            s.mux.delay_slots,
+            "less than mux.period_slots",
+        );
+    }
     problems.positive("predictor.entropy_max_nats", s.predictor.entropy_max_nats);
     problems.not_negative("predictor.noise_nats", s.predictor.noise_nats);
     if let Err(error) = s.baselines.check() {

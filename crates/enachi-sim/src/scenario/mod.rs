@@ -43,6 +43,8 @@ pub struct Scenario {
     pub task: Task,
     /// Packet level: every slot.
     pub packet: Packet,
+    /// Planning again within a frame.
+    pub mux: Mux,
     /// How a curve-only profile predicts uncertainty. Measured profiles replay what was measured.
     pub predictor: Predictor,
     /// Parameters that the sources of the baselines leave open, by policy.
@@ -433,6 +435,25 @@ pub struct Packet {
     pub feedback_slots: u32,
 }
 
+/// How policies that multiplex (`enachi-mux`) plan again within a frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mux {
+    /// Slots from one plan to the next.
+    pub period_slots: u32,
+    /// Slots from a plan to its effect on the devices, less than `period_slots`.
+    pub delay_slots: u32,
+}
+
+impl Default for Mux {
+    fn default() -> Self {
+        Self {
+            period_slots: 5,
+            delay_slots: 1,
+        }
+    }
+}
+
 /// Predicted uncertainty on a curve-only profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -496,6 +517,7 @@ impl Default for Scenario {
             }],
             task: Task::default(),
             packet: Packet::default(),
+            mux: Mux::default(),
             predictor: Predictor::default(),
             baselines: PolicyParams::default(),
             output: Output::default(),

@@ -1,5 +1,6 @@
 //! `enachi`: P1.2 solved jointly once a frame; the packet level tracks the reference power and the receiver stops the
-//! sender once it is certain. `enachi-sequential`: the same with the paper's Algorithm 2 for the cuts.
+//! sender once it is certain. `enachi-mux`: the same plan, made again within the frame over the devices that still send;
+//! the caller does that, see [`TaskPolicy::multiplexes`]. `enachi-sequential`: the same with the paper's Algorithm 2 for the cuts.
 
 use super::shared::{Translation, frame_solver, quality};
 use crate::task::policy::{FrameView, PlanQuality, PowerMode, StreamUse, TaskGrant, TaskPolicy};
@@ -13,6 +14,17 @@ pub struct Enachi {
     translation: Translation,
     solver: Solver,
     plan: Plan,
+    multiplexes: bool,
+}
+
+impl Enachi {
+    /// `enachi-mux`.
+    pub fn multiplexed() -> Self {
+        Self {
+            multiplexes: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Enachi {
@@ -21,13 +33,22 @@ impl Default for Enachi {
             translation: Translation::default(),
             solver: frame_solver(),
             plan: Plan::default(),
+            multiplexes: false,
         }
     }
 }
 
 impl TaskPolicy for Enachi {
     fn name(&self) -> &str {
-        "enachi"
+        if self.multiplexes {
+            "enachi-mux"
+        } else {
+            "enachi"
+        }
+    }
+
+    fn multiplexes(&self) -> bool {
+        self.multiplexes
     }
 
     fn stream_use(&self) -> StreamUse {

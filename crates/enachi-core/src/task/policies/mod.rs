@@ -3,6 +3,7 @@
 //! | name | cut | band | power | sends |
 //! |---|---|---|---|---|
 //! | `enachi` | joint optimum | joint optimum | tracks the optimum slot by slot | by importance, may be stopped |
+//! | `enachi-mux` | as `enachi` | as `enachi`, again every few slots over the devices still sending | as `enachi` | as `enachi` |
 //! | `enachi-sequential` | each device its own best | optimum for those cuts | as `enachi` | as `enachi` |
 //! | `progressive-ftx@CUT` | fixed | as `enachi` | as `enachi` | as `enachi` |
 //! | `effect-dnn` | per frame | equal share | per frame, constant | the whole tensor, no order, no stop |
@@ -136,8 +137,9 @@ pub enum PolicyError {
 }
 
 /// All names; a `@CUT` is to be replaced by the name of a cut or its index in the profile.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "enachi",
+    "enachi-mux",
     "enachi-sequential",
     "progressive-ftx@CUT",
     "effect-dnn",
@@ -168,6 +170,7 @@ pub fn by_name(
     }
     Ok(match base {
         "enachi" => Box::new(Enachi::default()),
+        "enachi-mux" => Box::new(Enachi::multiplexed()),
         "enachi-sequential" => Box::new(EnachiSequential::default()),
         "progressive-ftx" => match cut {
             Some(cut) => Box::new(ProgressiveFtx::new(name, cut)),

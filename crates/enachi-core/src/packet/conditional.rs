@@ -1,0 +1,204 @@
+//! What further bits are worth to a task that the stop rule has not released yet: curves for re-planning within a frame.
+//!
+//! At checkpoint c the tasks still sending are those whose uncertainty was above the threshold at every checkpoint
+//! 1..=c. The curve of state c is their mean accuracy against the bits beyond c, when each of them goes on under the
+//! same stop rule: one that stops at s < c′ keeps its answer of s.
+
+use crate::curve::{AccuracyCurve, CurveError};
+use crate::profile::{Samples, Surrogate};
+
+/// Curves of one stream by the last checkpoint reached.
+#[derive(Clone, Debug)]
+pub struct ConditionalCurves {
+    curves: Vec<AccuracyCurve>,
+    /// Curve of each checkpoint.
+    by_checkpoint: Vec<u32>,
+}
+
+/// Fewest images from which a curve is estimated; a later checkpoint with fewer keeps the gains of an earlier one.
+const LEAST_IMAGES: usize = 12;
+/// Most states and points of a curve-only stream, which has one checkpoint per map.
+const MOST_STATES: usize = 64;
+
+impl ConditionalCurves {
+    /// From the rows of `samples` for which `use_image` holds, under a stop at the first checkpoint ≥ 1 whose uncertainty
+    /// (`nats`, laid out like the samples) is at most `threshold(image)`.
+    ///
+    /// Leave the image to be decided about out of its own curves.
+    pub fn measured(
+        samples: &Samples,
+        nats: &[f32],
+        threshold: impl Fn(usize) -> f64,
+        use_image: impl Fn(usize) -> bool,
+    ) -> Result<Self, CurveError> {
+        let last = samples.checkpoints - 1;
+        // Where each image stops, `last` if never.
+        let tasks: Vec<(usize, usize)> = (0..samples.images)
+            .filter(|i| use_image(*i))
+            .map(|i| {
+                let limit = threshold(i);
+                let stop = (1..last).find(|c| f64::from(nats[samples.at(i, *c)]) <= limit);
+                (i, stop.unwrap_or(last))
+            })
+            .collect();
+        let (mut curves, mut by_checkpoint) = (Vec::new(), Vec::new());
+        let mut sending: Vec<(usize, usize)> = tasks;
+        for c in 0..=last {
+            let left: Vec<_> = sending
+                .iter()
+                .copied()
+                .filter(|(_, stop)| *stop > c)
+                .collect();
+            if left.len() >= LEAST_IMAGES {
+                sending = left;
+            }
+            let mean = |value: &dyn Fn(usize, usize) -> f64| {
+                sending
+                    .iter()
+                    .map(|(i, stop)| value(*i, *stop))
+                    .sum::<f64>()
+                    / sending.len().max(1) as f64
+            };
+            let bits: Vec<f64> = (c..=last)
+                .map(|later| {
+                    mean(&|i, _| {
+                        let at = |k| f64::from(samples.bits[samples.at(i, k)]);
+                        at(later) - at(c)
+                    })
+                })
+                .collect();
+            let right: Vec<f64> = (c..=last)
+                .map(|later| {
+                    mean(&|i, stop| {
+                        f64::from(u8::from(
+                            samples.correct[samples.at(i, later.min(stop.max(c)))],
+                        ))
+                    })
+                })
+                .collect();
+            by_checkpoint.push(curves.len() as u32);
+            curves.push(AccuracyCurve::measured(&bits, &right)?);
+        }
+        Ok(Self {
+            curves,
+            by_checkpoint,
+        })
+    }
+
+    /// Of a curve-only stream of `maps` maps: a task that was right from a share ≤ β on has stopped, so among those
+    /// that have not, (Â(β′) − Â(β))/(1 − Â(β)) are right at β′. With `stops` false nothing is learnt on the way, and the
+    /// curve is Â itself, continued from β.
+    pub fn modelled(
+        surrogate: &Surrogate,
+        maps: usize,
+        total_bits: f64,
+        stops: bool,
+    ) -> Result<Self, CurveError> {
+        let curve = AccuracyCurve::fitted(surrogate, total_bits)?;
+        let states = maps.min(MOST_STATES);
+        let share = |state: usize| state as f64 / states as f64;
+        let curves = (0..=states)
+            .map(|state| {
+                let start = share(state) * total_bits;
+                let settled = if stops && state > 0 {
+                    curve.accuracy(start)
+                } else {
+                    0.0
+                };
+                let (bits, right): (Vec<f64>, Vec<f64>) = (state..=states)
+                    .map(|later| {
+                        let bits = share(later) * total_bits;
+                        let right = (curve.accuracy(bits) - settled) / (1.0 - settled);
+                        (bits - start, right)
+                    })
+                    .unzip();
+                AccuracyCurve::measured(&bits, &right)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            curves,
+            by_checkpoint: (0..=maps).map(|map| (map * states / maps) as u32).collect(),
+        })
+    }
+
+    /// The curves, one per state.
+    pub fn curves(&self) -> &[AccuracyCurve] {
+        &self.curves
+    }
+
+    /// The curves and, for each checkpoint, the index of its own.
+    pub fn into_parts(self) -> (Vec<AccuracyCurve>, Vec<u32>) {
+        (self.curves, self.by_checkpoint)
+    }
+
+    /// Index into [`Self::curves`] for a task that has reached `checkpoint` and has not been stopped.
+    pub fn at(&self, checkpoint: usize) -> u32 {
+        self.by_checkpoint[checkpoint]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_stopped_do_not_count() {
+        // 40 images: half are certain and right from checkpoint 1 on; a quarter is right at 2, a quarter never.
+        let (images, checkpoints) = (40, 4);
+        let kind = |i: usize| i % 4;
+        let mut samples = Samples {
+            images,
+            checkpoints,
+            bits: Vec::new(),
+            top1: vec![0; images * checkpoints],
+            correct: Vec::new(),
+            entropy_nats: Vec::new(),
+            predicted_nats: Vec::new(),
+        };
+        for i in 0..images {
+            for c in 0..checkpoints {
+                samples.bits.push(100 * c as u32);
+                let right = kind(i) < 2 && c >= 1 || kind(i) == 2 && c >= 2;
+                samples.correct.push(right);
+                samples.entropy_nats.push(if right { 0.1 } else { 5.0 });
+            }
+        }
+        let nats = samples.entropy_nats.clone();
+        let made = ConditionalCurves::measured(&samples, &nats, |_| 0.5, |_| true).expect("curves");
+        let at = |c: usize, bits: f64| made.curves()[made.at(c) as usize].accuracy(bits);
+        assert!((at(0, 0.0) - 0.0).abs() < 1e-12 && (at(0, 300.0) - 0.75).abs() < 1e-12);
+        assert!((at(1, 0.0) - 0.0).abs() < 1e-12, "{}", at(1, 0.0));
+        assert!((at(1, 100.0) - 0.5).abs() < 1e-12, "{}", at(1, 100.0));
+        // The ten left at checkpoint 2 are too few: the curve keeps to the twenty before, whose half is right.
+        assert!((at(2, 100.0) - 0.5).abs() < 1e-12);
+        // Without stops every image counts at every checkpoint.
+        let all = ConditionalCurves::measured(&samples, &nats, |_| -1.0, |_| true).expect("curves");
+        assert!((all.curves()[1].accuracy(0.0) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_modelled_curve_follows_from_the_total_probability() {
+        let surrogate = Surrogate {
+            a0: 48.8,
+            a1: 0.185,
+            a2: 0.8244,
+            floor: 1e-3,
+            rmse: 0.0,
+            max_error: 0.0,
+        };
+        let whole = AccuracyCurve::fitted(&surrogate, 6400.0).expect("curve");
+        let made = ConditionalCurves::modelled(&surrogate, 64, 6400.0, true).expect("curves");
+        for state in [1usize, 5, 20, 60] {
+            let before = whole.accuracy(state as f64 * 100.0);
+            let curve = &made.curves()[made.at(state) as usize];
+            for more in [0usize, 1, 3] {
+                let then = whole.accuracy((state + more) as f64 * 100.0);
+                let total = before + (1.0 - before) * curve.accuracy(more as f64 * 100.0);
+                assert!(
+                    (total - then).abs() < 1e-9,
+                    "{state} {more}: {total} {then}"
+                );
+            }
+        }
+    }
+}

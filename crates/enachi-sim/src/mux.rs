@@ -1,0 +1,384 @@
+//! Planning again within a frame: `enachi-mux`.
+//!
+//! The task level fixes cuts at the start of the frame. Every `period_slots` the edge then solves P1.2 (17) once more
+//! for the devices that still send, with what is left of each window, what is left of each stream, and the worth of further
+//! bits to a task that has not been stopped ([`ConditionalCurves`]); the plan reaches the devices `delay_slots` later. A
+//! band that a plan reserves for a device that is not (or no longer) sending is shared out among those that are, in
+//! proportion to their own, at their planned power: bits for no energy.
+//!
+//! A picture is sent whole or not at all, so it keeps the band that it was granted (and its share of what lies idle).
+
+use crate::deployment::{Deployment, DeploymentError};
+use crate::scenario::{Packet, StopKind};
+use crate::upload::{Law, Row, Rule, Upload, Uploaded};
+use crate::world::Gains;
+use enachi_core::curve::AccuracyCurve;
+use enachi_core::packet::conditional::ConditionalCurves;
+use enachi_core::packet::{Link, Sender, Slot, SlotObserver};
+use enachi_core::profile::LadderKind;
+use enachi_core::radio::Radio;
+use enachi_core::task::{CutOption, DeviceProblem, Plan, Problem, Settings, Solver};
+
+/// Curves of all embedded streams under one stop rule.
+#[derive(Clone, Debug, Default)]
+pub struct ConditionalTables {
+    curves: Vec<AccuracyCurve>,
+    /// By stream; entry `image % len` was made without the image.
+    parts: Vec<Vec<Part>>,
+}
+
+/// Where the curves of one stream and one part of the images lie.
+#[derive(Clone, Debug)]
+struct Part {
+    first: u32,
+    by_checkpoint: Vec<u32>,
+}
+
+impl ConditionalTables {
+    /// Under the stop rule of `packet`. The marginal rule has no threshold: its curves are those of all tasks.
+    pub fn fit(deployment: &Deployment, packet: &Packet) -> Result<Self, DeploymentError> {
+        let mut tables = Self::default();
+        let kind = packet.uncertainty;
+        for (cut_index, cut) in deployment.profile.cuts.iter().enumerate() {
+            for (stream_index, stream) in cut.streams.iter().enumerate() {
+                let failed = |source| DeploymentError::Curve {
+                    cut: cut.name.clone(),
+                    source,
+                };
+                let samples = &stream.samples;
+                let mut parts = Vec::new();
+                match (stream.ladder, samples.images > 0, &stream.surrogate) {
+                    (LadderKind::Embedded, true, _) => {
+                        let nats = samples.uncertainty_nats(kind.into());
+                        let threshold = |image: usize| match packet.stop {
+                            StopKind::Entropy => deployment.threshold_nats(
+                                kind,
+                                cut_index as u32,
+                                stream_index as u32,
+                                image,
+                            ),
+                            StopKind::Never | StopKind::Marginal => f64::NEG_INFINITY,
+                        };
+                        // A profile of a single image has nobody to learn from but itself.
+                        let halves = samples.images.min(2);
+                        for half in 0..halves {
+                            let others = |image: usize| halves == 1 || image % 2 != half;
+                            let made =
+                                ConditionalCurves::measured(samples, nats, threshold, others);
+                            parts.push(tables.add(made.map_err(failed)?));
+                        }
+                    }
+                    (LadderKind::Embedded, false, Some(surrogate)) => {
+                        let stops = packet.stop == StopKind::Entropy;
+                        let maps = stream.total_chunks as usize;
+                        let bits = stream.total_bits;
+                        let made = ConditionalCurves::modelled(surrogate, maps, bits, stops);
+                        parts.push(tables.add(made.map_err(failed)?));
+                    }
+                    _ => {}
+                }
+                tables.parts.push(parts);
+            }
+        }
+        Ok(tables)
+    }
+
+    fn add(&mut self, made: ConditionalCurves) -> Part {
+        let first = self.curves.len() as u32;
+        let (curves, by_checkpoint) = made.into_parts();
+        self.curves.extend(curves);
+        Part {
+            first,
+            by_checkpoint,
+        }
+    }
+
+    fn curve(&self, stream: usize, image: usize, checkpoint: usize) -> u32 {
+        let parts = &self.parts[stream];
+        let part = &parts[image % parts.len()];
+        part.first + part.by_checkpoint[checkpoint]
+    }
+}
+
+/// What is the same for all devices of a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation {
+    /// ω_tot \[Hz\].
+    pub bandwidth_hz: f64,
+    /// Noise and cap.
+    pub radio: Radio,
+    /// V.
+    pub v: f64,
+    /// t_slot \[s\].
+    pub slot_s: f64,
+    /// Slots from one plan to the next.
+    pub period_slots: u32,
+    /// Slots from a plan to its effect.
+    pub delay_slots: u32,
+    /// Slots from a stop to its effect.
+    pub feedback_slots: u32,
+}
+
+/// One device with an upload in this frame.
+pub struct Sending<'a, N> {
+    upload: &'a Upload<'a>,
+    row: Row<'a, N>,
+    rule: Rule<'a>,
+    gains: Gains,
+    sender: Sender,
+    planned_gain: f64,
+    weight: f64,
+    /// Whether it takes part in the plans (it sends an embedded stream).
+    planned: bool,
+    /// Stream in [`ConditionalTables`].
+    stream: usize,
+    /// Band of the plan \[Hz\].
+    reserved_hz: f64,
+    reference_w: f64,
+    /// What it uses now.
+    link: Link,
+    law: Law,
+    sent_any: bool,
+}
+
+/// A device's upload made ready: its replay, rule, channel and first grant.
+pub fn sending<'a>(
+    upload: &'a Upload<'a>,
+    planned_gain: f64,
+    weight: f64,
+) -> Sending<'a, impl Fn(usize) -> f64 + Copy + use<>> {
+    let row = upload.row();
+    let grant = upload.grant;
+    let link = upload.link(grant.bandwidth_hz);
+    let stream = upload.candidate.stream.unwrap_or(0);
+    Sending {
+        sender: Sender::new(upload.window, grant.reference_power_w, &row),
+        rule: upload.rule(),
+        gains: upload
+            .world
+            .gains(upload.device, upload.frame, upload.mean_gain),
+        planned: !matches!(row, Row::Level(..)),
+        stream: upload.deployment.stream_index(upload.candidate.cut, stream),
+        reserved_hz: grant.bandwidth_hz,
+        reference_w: grant.reference_power_w,
+        law: upload.law(&link, grant.reference_power_w),
+        link,
+        planned_gain,
+        weight,
+        sent_any: false,
+        row,
+        upload,
+    }
+}
+
+impl<N: Fn(usize) -> f64> Sending<'_, N> {
+    /// Index of the device.
+    pub fn device(&self) -> usize {
+        self.upload.device as usize
+    }
+
+    /// How it went, and whether it was ever granted anything.
+    pub fn finish(self) -> (Uploaded, bool) {
+        let uploaded = self.upload.settle(self.sender.finish(), &self.row);
+        (uploaded, self.sent_any)
+    }
+
+    /// Whether it may still use band at or after `slot`.
+    fn open_after(&self, slot: u32) -> bool {
+        !self.sender.released() && self.sender.window().end > slot
+    }
+
+    /// Use `bandwidth_hz` at the planned power from now on.
+    fn set_band(&mut self, bandwidth_hz: f64) {
+        if bandwidth_hz == self.link.bandwidth_hz && self.reference_w == self.sender.reference_w() {
+            return;
+        }
+        self.sender.set_reference_w(self.reference_w);
+        self.link = self.upload.link(bandwidth_hz);
+        self.law = self.upload.law(&self.link, self.reference_w);
+    }
+
+    fn advance(
+        &mut self,
+        from: u32,
+        to: u32,
+        feedback_slots: u32,
+        seen: &mut impl FnMut(u32, Slot),
+    ) {
+        if self.link.bandwidth_hz <= 0.0 || self.reference_w <= 0.0 {
+            return;
+        }
+        self.sent_any = true;
+        let device = self.upload.device;
+        self.sender.advance(
+            from..to,
+            &self.link,
+            &self.law,
+            &self.rule,
+            feedback_slots,
+            &self.row,
+            &mut self.gains,
+            &mut Seen(device, seen),
+        );
+    }
+}
+
+struct Seen<'s, F>(u32, &'s mut F);
+
+impl<F: FnMut(u32, Slot)> SlotObserver for Seen<'_, F> {
+    fn slot(&mut self, slot: Slot) {
+        (self.1)(self.0, slot);
+    }
+}
+
+/// Solver and buffers, used again from plan to plan.
+#[derive(Debug)]
+pub struct Replanner {
+    solver: Solver,
+    plan: Plan,
+    options: Vec<CutOption>,
+    devices: Vec<DeviceProblem>,
+    /// Entry of [`DeviceProblem`]s in the list of uploads.
+    origin: Vec<usize>,
+}
+
+impl Default for Replanner {
+    fn default() -> Self {
+        Self {
+            // One option per device: what is left to search is which of two points of a curve, worth little.
+            solver: Solver::new(Settings {
+                gap_target: 1e-4,
+                max_nodes: 4,
+            }),
+            plan: Plan::default(),
+            options: Vec::new(),
+            devices: Vec::new(),
+            origin: Vec::new(),
+        }
+    }
+}
+
+impl Replanner {
+    /// Run the slots of a frame.
+    pub fn run<N: Fn(usize) -> f64>(
+        &mut self,
+        situation: &Situation,
+        tables: &ConditionalTables,
+        uploads: &mut [Sending<'_, N>],
+        mut seen: impl FnMut(u32, Slot),
+    ) {
+        let Situation {
+            period_slots,
+            delay_slots,
+            feedback_slots,
+            ..
+        } = *situation;
+        let end = uploads.iter().map(|u| u.sender.window().end).max();
+        let end = end.unwrap_or(0);
+        let mut decided = 0;
+        while decided < end {
+            // The first plan is part of the frame's own grant and needs no further message.
+            let effect = if decided == 0 {
+                0
+            } else {
+                decided + delay_slots
+            };
+            let next = decided + period_slots + delay_slots;
+            self.plan(situation, tables, uploads, effect);
+            for upload in &mut *uploads {
+                upload.advance(decided, effect, feedback_slots, &mut seen);
+            }
+            share_out(situation.bandwidth_hz, uploads, effect, next);
+            decided += period_slots;
+            for upload in &mut *uploads {
+                upload.advance(effect, decided, feedback_slots, &mut seen);
+            }
+        }
+    }
+
+    /// P1.2 for what is left from slot `effect` on.
+    fn plan<N: Fn(usize) -> f64>(
+        &mut self,
+        situation: &Situation,
+        tables: &ConditionalTables,
+        uploads: &mut [Sending<'_, N>],
+        effect: u32,
+    ) {
+        self.options.clear();
+        self.devices.clear();
+        self.origin.clear();
+        let mut free_hz = situation.bandwidth_hz;
+        for (index, upload) in uploads.iter().enumerate() {
+            if !upload.open_after(effect) {
+                continue;
+            }
+            if !upload.planned {
+                free_hz -= upload.reserved_hz;
+                continue;
+            }
+            let window = upload.sender.window();
+            let slots = window.end - window.first.max(effect);
+            let first = self.options.len() as u32;
+            self.options.push(CutOption {
+                curve: tables.curve(
+                    upload.stream,
+                    upload.upload.image,
+                    upload.sender.checkpoint(),
+                ),
+                transmit_time_s: f64::from(slots) * situation.slot_s,
+                local_energy_j: 0.0,
+            });
+            self.devices.push(DeviceProblem {
+                energy_queue_j: upload.upload.energy_queue_j,
+                gain: upload.planned_gain,
+                power_max_w: upload.upload.power_max_w(),
+                weight: upload.weight,
+                options: first..first + 1,
+            });
+            self.origin.push(index);
+        }
+        // Pictures may hold all of it; then the others keep what they have, which fits beside them.
+        if self.origin.is_empty() || free_hz <= 1e-9 * situation.bandwidth_hz {
+            return;
+        }
+        let problem = Problem {
+            bandwidth_hz: free_hz,
+            radio: situation.radio,
+            v: situation.v,
+            curves: &tables.curves,
+            options: &self.options,
+            devices: &self.devices,
+        };
+        self.solver.solve(&problem, &mut self.plan);
+        for (index, grant) in self.origin.iter().zip(&self.plan.grants) {
+            uploads[*index].reserved_hz = grant.bandwidth_hz;
+            uploads[*index].reference_w = grant.reference_power_w;
+        }
+    }
+}
+
+/// Give the whole band to those that can use it before slot `next`, in proportion to what the plan reserved for them.
+fn share_out<N: Fn(usize) -> f64>(
+    bandwidth_hz: f64,
+    uploads: &mut [Sending<'_, N>],
+    effect: u32,
+    next: u32,
+) {
+    let can_use =
+        |upload: &Sending<'_, N>| upload.open_after(effect) && upload.sender.window().first < next;
+    let reserved: f64 = uploads
+        .iter()
+        .filter(|upload| can_use(upload))
+        .map(|upload| upload.reserved_hz)
+        .sum();
+    let stretch = if reserved > 0.0 {
+        bandwidth_hz / reserved
+    } else {
+        1.0
+    };
+    for upload in uploads.iter_mut() {
+        if can_use(upload) {
+            upload.set_band(upload.reserved_hz * stretch);
+        }
+    }
+}

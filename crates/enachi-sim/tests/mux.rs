@@ -1,0 +1,150 @@
+//! Planning again within a frame: what must hold on every path, and that it is worth it where tasks stop.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{factory, profile, scenario};
+use enachi_core::record::{FrameRecord, Outcome, SlotRecord};
+use enachi_sim::deployment::{Deployment, curve_profile};
+use enachi_sim::scenario::parse;
+use enachi_sim::simulate::{Records, Unwatched, simulate};
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+
+const CELL_HZ: f64 = 0.8e6;
+
+fn measured(policies: &str, more: &str) -> Records {
+    let text = format!(
+        "policies = [{policies}]\nframes = 40\nwarmup_frames = 5\nseeds = 2\n{more}\n\
+         [profile]\nforbid_local = true\nforbid_input = true\n[channel]\nbandwidth_hz = {CELL_HZ:e}\n[device]\ndistance_m = [50, 150]\n\
+         energy_budget_j = 0.08\n[[devices]]\ncount = 4\n[[devices]]\ncount = 2\ndeadline_s = 0.2\n\
+         [output]\nslots = true"
+    );
+    let deployment = Deployment::new(scenario(&text), profile()).unwrap();
+    simulate(deployment, &factory(), &AtomicBool::new(false), &Unwatched)
+        .unwrap()
+        .1
+}
+
+/// 25 users on 20 MHz of the paper's raw maps, where the edge knows when an answer is right.
+fn paper(policies: &str) -> Records {
+    let overrides = [
+        "channel.bandwidth_hz=20e6",
+        "devices=[{count=25,mean_gain=1.5e-11}]",
+        "frames=40",
+        "warmup_frames=10",
+        "seeds=1",
+        "predictor.noise_nats=0",
+        "packet.stop=\"entropy\"",
+        "packet.entropy_threshold_nats=1e-9",
+        policies,
+    ]
+    .map(String::from);
+    let text = include_str!("../../../scenarios/paper.toml");
+    let scenario = parse(text, "paper.toml", &overrides).unwrap();
+    let profile = curve_profile(scenario.profile.curves.as_ref().unwrap());
+    let deployment = Deployment::new(scenario, profile).unwrap();
+    simulate(deployment, &factory(), &AtomicBool::new(false), &Unwatched)
+        .unwrap()
+        .1
+}
+
+#[test]
+fn the_cell_is_never_oversubscribed() {
+    // The band in use follows from the bits of a slot: b = ω t log2(1 + h p/(N0 ω)), which grows with ω.
+    let records = measured("\"enachi-mux\"", "");
+    let band = |slot: &SlotRecord| {
+        let bits = |hz: f64| {
+            let efficiency = (1.0 + slot.gain * slot.power_w / (2e-20 * hz)).log2();
+            hz * 1e-3 * efficiency.min(7.4)
+        };
+        let (mut low, mut high) = (0.0, 2.0 * CELL_HZ);
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            if bits(middle) < slot.bits {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        0.5 * (low + high)
+    };
+    let mut used: HashMap<(u64, u32, u32), f64> = HashMap::new();
+    for slot in records.slots.iter().filter(|slot| slot.power_w > 0.0) {
+        *used.entry((slot.seed, slot.frame, slot.slot)).or_default() += band(slot);
+    }
+    let most = used.values().copied().fold(0.0, f64::max);
+    assert!(most <= CELL_HZ * (1.0 + 1e-6), "{most}");
+    // ... and is used whole where anybody sends.
+    let whole = used.values().filter(|hz| **hz > 0.999 * CELL_HZ).count();
+    assert!(
+        whole as f64 > 0.8 * used.len() as f64,
+        "{whole} of {}",
+        used.len()
+    );
+}
+
+#[test]
+fn records_add_up_and_meet_the_same_world() {
+    let records = measured("\"enachi\", \"enachi-mux\"", "");
+    let of = |policy: u16| records.frames.iter().filter(move |r| r.policy == policy);
+    for (a, b) in of(0).zip(of(1)) {
+        assert_eq!((a.seed, a.frame, a.device), (b.seed, b.frame, b.device));
+        assert_eq!(a.planned_gain, b.planned_gain);
+        // The task level is the same; queues part after the first frame.
+        if a.frame == 0 {
+            assert_eq!((a.cut, a.planned_bits), (b.cut, b.planned_bits));
+        }
+    }
+    let slots = |r: &FrameRecord| {
+        let r = r.clone();
+        records.slots.iter().filter(move |s| {
+            (s.policy, s.seed, s.frame, s.device) == (r.policy, r.seed, r.frame, r.device)
+        })
+    };
+    assert!(of(1).filter(|r| r.slots > 0).count() > 100);
+    for r in of(1).filter(|r| r.frame < 10) {
+        assert!(r.sent_time_s <= r.batch_time_s + 1e-9 || r.slots == 0);
+        let power: f64 = slots(r).map(|s| s.power_w).sum();
+        assert_eq!(slots(r).count(), r.slots as usize);
+        assert!((r.energy_transmit_j - power * 1e-3).abs() < 1e-12);
+        let bits: f64 = slots(r).map(|s| s.bits).sum();
+        assert!(r.bits <= bits + 1e-6);
+    }
+}
+
+#[test]
+fn same_records_on_any_number_of_threads() {
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let pool = pool.build().unwrap();
+        pool.install(|| measured("\"enachi-mux\"", "[mux]\nperiod_slots = 3").frames)
+    };
+    assert_eq!(on(1), on(3));
+}
+
+#[test]
+fn bands_of_stopped_devices_are_worth_points() {
+    let records = paper("policies=[\"enachi\",\"enachi-mux\"]");
+    let rows = |policy: u16| records.frames.iter().filter(move |r| r.policy == policy);
+    let right = |policy: u16| rows(policy).filter(|r| r.correct).count() as f64;
+    let spent = |policy: u16| rows(policy).map(FrameRecord::energy_j).sum::<f64>();
+    let frames = rows(0).count() as f64;
+    // 5 points over a long run (docs/policies.md).
+    assert!((right(1) - right(0)) / frames > 0.025);
+    assert!(spent(1) < spent(0));
+    let stopped = |policy: u16| {
+        rows(policy)
+            .filter(|r| r.outcome == Outcome::StoppedEarly)
+            .count()
+    };
+    assert!(stopped(1) > stopped(0));
+}
+
+#[test]
+fn periods_that_make_no_sense_are_refused() {
+    let message = |text: &str| parse(text, "s.toml", &[]).unwrap_err().to_string();
+    assert!(message("[mux]\nperiod_slots = 0").contains("mux.period_slots = 0"));
+    let late = message("[mux]\nperiod_slots = 2\ndelay_slots = 2");
+    assert!(late.contains("mux.delay_slots = 2: must be less than mux.period_slots"));
+}

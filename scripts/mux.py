@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""enachi-mux beside enachi on a grid of users, band and deadline: accuracy, paired difference, settled energy.
+
+    scripts/mux.py users | grid | measured [--binary target/release/enachi]
+
+`users` and `grid` run scenarios/paper.toml with an edge that stops a device exactly when its answer turns right (no
+prediction error, threshold 0): an upper hint. `measured` runs the ResNet-50 profile under its fitted stop rule.
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RIGHT = ["predictor.noise_nats=0", "packet.entropy_threshold_nats=1e-9", 'packet.stop="entropy"']
+
+
+def run(binary, scenario, sets, policies, more=()):
+    with tempfile.TemporaryDirectory() as out:
+        command = [binary, "simulate", str(ROOT / scenario), "--out", out, "--force", *more]
+        for key in sets:
+            command += ["--set", key]
+        for policy in policies:
+            command += ["--policy", policy]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        return json.loads((pathlib.Path(out) / "summary.json").read_text())
+
+
+def users(count):
+    return f"devices=[{{count={count},mean_gain=1.5e-11}}]"
+
+
+def row(label, summary):
+    cells = [label]
+    for policy in summary["policies"]:
+        cell = f"{100 * policy['accuracy']:.1f} %, {policy['energy_after_warmup_j']:.3f} J"
+        if policy["policy"] != "enachi":
+            of = [100 * policy[f"accuracy_difference{end}"] for end in ("", "_low", "_high")]
+            cell += f", {of[0]:+.1f} [{of[1]:+.1f}, {of[2]:+.1f}]"
+        cells.append(cell)
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", choices=["users", "grid", "measured"])
+    parser.add_argument("--binary", default=str(ROOT / "target/release/enachi"))
+    parser.add_argument("--frames", default=300, type=int)
+    parser.add_argument("--seeds", default=3, type=int)
+    arguments = parser.parse_args()
+    common = [f"frames={arguments.frames}", "warmup_frames=100", f"seeds={arguments.seeds}"]
+    pair = ["enachi", "enachi-mux"]
+
+    def header(first, policies):
+        print(f"| {first} | " + " | ".join(policies) + " |")
+        print("|" + "---|" * (len(policies) + 1))
+
+    if arguments.table == "users":
+        policies = [*pair, "enachi+stop-never"]
+        header("users on 20 MHz", policies)
+        for count in (5, 10, 25, 40, 60, 100):
+            sets = [*common, *RIGHT, "channel.bandwidth_hz=20e6", users(count)]
+            row(str(count), run(arguments.binary, "scenarios/paper.toml", sets, policies))
+    elif arguments.table == "grid":
+        header("users, band, deadline", pair)
+        for count in (1, 4, 16):
+            for band in (1e6, 3e6, 10e6):
+                for deadline in (0.1, 0.2, 0.3):
+                    sets = [*common, *RIGHT, f"channel.bandwidth_hz={band}", users(count)]
+                    sets.append(f"device.deadline_s={deadline}")
+                    label = f"{count}, {band / 1e6:g} MHz, {1000 * deadline:g} ms"
+                    row(label, run(arguments.binary, "scenarios/paper.toml", sets, pair))
+    else:
+        policies = [*pair, "best-static-cut", "jpeg-equal-share"]
+        header("users on 1 MHz", policies)
+        for count in (4, 8, 16, 32, 64):
+            sets = [*common, "profile.candidates=[]", "channel.bandwidth_hz=1e6", users(count)]
+            sets += ["device.energy_budget_j=0.125", "profile.forbid_local=true"]
+            more = ["--profile", str(ROOT / "profiles/resnet50.parquet")]
+            row(str(count), run(arguments.binary, "scenarios/default.toml", sets, policies, more))
+
+
+if __name__ == "__main__":
+    main()
