@@ -291,6 +291,33 @@ impl AccuracyCurve {
             .expect("bits ascend from 0 and accuracies are the curve's own")
     }
 
+    /// Make `of`, whose buffers are used again, this curve for a receiver that already has the share `begun` (in 0..1) of the
+    /// bits up to the second breakpoint: worth nothing yet, but not to be sent again. A fitted curve stays as it is.
+    pub fn begun(&self, begun: f64, of: &mut Self) {
+        let (Shape::Points(points), Shape::Points(into)) = (&self.shape, &mut of.shape) else {
+            of.clone_from(self);
+            return;
+        };
+        into.bits.clone_from(&points.bits);
+        into.accuracy.clone_from(&points.accuracy);
+        into.steps = points.steps;
+        if let Some(&next) = points.bits.get(1) {
+            // A sliver is left, so that bits ascend.
+            let have = next * begun.clamp(0.0, 1.0 - 1e-6);
+            into.bits.iter_mut().skip(1).for_each(|bits| *bits -= have);
+        }
+        into.envelope.clear();
+        into.slope.clear();
+        upper_envelope(
+            &into.bits,
+            &into.accuracy,
+            0,
+            into.bits.len() - 1,
+            &mut into.envelope,
+            &mut into.slope,
+        );
+    }
+
     /// Fewest bits at which the curve reaches `accuracy`; `None` if it never does.
     pub fn bits_for(&self, accuracy: f64) -> Option<f64> {
         match &self.shape {
@@ -425,6 +452,19 @@ pub(crate) fn upper_envelope(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_begun_is_not_sent_again() {
+        let curve =
+            AccuracyCurve::measured(&[0.0, 10.0, 30.0, 40.0], &[0.1, 0.3, 0.7, 0.6]).unwrap();
+        let mut begun = AccuracyCurve::constant(0.0).unwrap();
+        curve.begun(0.75, &mut begun);
+        let expected =
+            AccuracyCurve::measured(&[0.0, 2.5, 22.5, 32.5], &[0.1, 0.3, 0.7, 0.6]).unwrap();
+        assert_eq!(begun, expected);
+        curve.begun(0.0, &mut begun);
+        assert_eq!(begun, curve);
+    }
 
     fn paper_l3() -> AccuracyCurve {
         let surrogate = Surrogate {

@@ -22,16 +22,8 @@ use enachi_core::task::{CutOption, DeviceProblem, Plan, Problem, Settings, Solve
 /// Curves of all embedded streams under one stop rule.
 #[derive(Clone, Debug, Default)]
 pub struct ConditionalTables {
-    curves: Vec<AccuracyCurve>,
     /// By stream; entry `image % len` was made without the image.
-    parts: Vec<Vec<Part>>,
-}
-
-/// Where the curves of one stream and one part of the images lie.
-#[derive(Clone, Debug)]
-struct Part {
-    first: u32,
-    by_checkpoint: Vec<u32>,
+    parts: Vec<Vec<ConditionalCurves>>,
 }
 
 impl ConditionalTables {
@@ -65,7 +57,7 @@ impl ConditionalTables {
                             let others = |image: usize| halves == 1 || image % 2 != half;
                             let made =
                                 ConditionalCurves::measured(samples, nats, threshold, others);
-                            parts.push(tables.add(made.map_err(failed)?));
+                            parts.push(made.map_err(failed)?);
                         }
                     }
                     (LadderKind::Embedded, false, Some(surrogate)) => {
@@ -73,7 +65,7 @@ impl ConditionalTables {
                         let maps = stream.total_chunks as usize;
                         let bits = stream.total_bits;
                         let made = ConditionalCurves::modelled(surrogate, maps, bits, stops);
-                        parts.push(tables.add(made.map_err(failed)?));
+                        parts.push(made.map_err(failed)?);
                     }
                     _ => {}
                 }
@@ -83,20 +75,9 @@ impl ConditionalTables {
         Ok(tables)
     }
 
-    fn add(&mut self, made: ConditionalCurves) -> Part {
-        let first = self.curves.len() as u32;
-        let (curves, by_checkpoint) = made.into_parts();
-        self.curves.extend(curves);
-        Part {
-            first,
-            by_checkpoint,
-        }
-    }
-
-    fn curve(&self, stream: usize, image: usize, checkpoint: usize) -> u32 {
+    fn of(&self, stream: usize, image: usize) -> &ConditionalCurves {
         let parts = &self.parts[stream];
-        let part = &parts[image % parts.len()];
-        part.first + part.by_checkpoint[checkpoint]
+        &parts[image % parts.len()]
     }
 }
 
@@ -238,6 +219,8 @@ pub struct Replanner {
     plan: Plan,
     options: Vec<CutOption>,
     devices: Vec<DeviceProblem>,
+    /// One curve per device of a plan; longer than that once there were more.
+    curves: Vec<AccuracyCurve>,
     /// Entry of [`DeviceProblem`]s in the list of uploads.
     origin: Vec<usize>,
 }
@@ -253,6 +236,7 @@ impl Default for Replanner {
             plan: Plan::default(),
             options: Vec::new(),
             devices: Vec::new(),
+            curves: Vec::new(),
             origin: Vec::new(),
         }
     }
@@ -319,12 +303,15 @@ impl Replanner {
             let window = upload.sender.window();
             let slots = window.end - window.first.max(effect);
             let first = self.options.len() as u32;
+            let curves = tables.of(upload.stream, upload.upload.image);
+            let begun = upload.sender.begun(&upload.row);
+            let (curve, begun) = curves.at(upload.sender.checkpoint(), begun);
+            if self.curves.len() == self.options.len() {
+                self.curves.push(curve.clone());
+            }
+            curve.begun(begun, &mut self.curves[first as usize]);
             self.options.push(CutOption {
-                curve: tables.curve(
-                    upload.stream,
-                    upload.upload.image,
-                    upload.sender.checkpoint(),
-                ),
+                curve: first,
                 transmit_time_s: f64::from(slots) * situation.slot_s,
                 local_energy_j: 0.0,
             });
@@ -345,7 +332,7 @@ impl Replanner {
             bandwidth_hz: free_hz,
             radio: situation.radio,
             v: situation.v,
-            curves: &tables.curves,
+            curves: &self.curves,
             options: &self.options,
             devices: &self.devices,
         };

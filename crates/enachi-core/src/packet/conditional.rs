@@ -11,8 +11,8 @@ use crate::profile::{Samples, Surrogate};
 #[derive(Clone, Debug)]
 pub struct ConditionalCurves {
     curves: Vec<AccuracyCurve>,
-    /// Curve of each checkpoint.
-    by_checkpoint: Vec<u32>,
+    /// Checkpoints from one curve to the next: 1, or more for curve-only streams of many maps.
+    checkpoints_per_state: f64,
 }
 
 /// Fewest images from which a curve is estimated; a later checkpoint with fewer keeps the gains of an earlier one.
@@ -41,7 +41,7 @@ impl ConditionalCurves {
                 (i, stop.unwrap_or(last))
             })
             .collect();
-        let (mut curves, mut by_checkpoint) = (Vec::new(), Vec::new());
+        let mut curves = Vec::with_capacity(last + 1);
         let mut sending: Vec<(usize, usize)> = tasks;
         for c in 0..=last {
             let left: Vec<_> = sending
@@ -76,12 +76,11 @@ impl ConditionalCurves {
                     })
                 })
                 .collect();
-            by_checkpoint.push(curves.len() as u32);
             curves.push(AccuracyCurve::measured(&bits, &right)?);
         }
         Ok(Self {
             curves,
-            by_checkpoint,
+            checkpoints_per_state: 1.0,
         })
     }
 
@@ -117,23 +116,19 @@ impl ConditionalCurves {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             curves,
-            by_checkpoint: (0..=maps).map(|map| (map * states / maps) as u32).collect(),
+            checkpoints_per_state: maps as f64 / states as f64,
         })
     }
 
-    /// The curves, one per state.
-    pub fn curves(&self) -> &[AccuracyCurve] {
-        &self.curves
-    }
-
-    /// The curves and, for each checkpoint, the index of its own.
-    pub fn into_parts(self) -> (Vec<AccuracyCurve>, Vec<u32>) {
-        (self.curves, self.by_checkpoint)
-    }
-
-    /// Index into [`Self::curves`] for a task that has reached `checkpoint` and has not been stopped.
-    pub fn at(&self, checkpoint: usize) -> u32 {
-        self.by_checkpoint[checkpoint]
+    /// The curve of a task that has reached `checkpoint` and the share `begun` (in 0..1) of the way to the next, and has not
+    /// been stopped; with the share of the curve's own first step that has arrived.
+    pub fn at(&self, checkpoint: usize, begun: f64) -> (&AccuracyCurve, f64) {
+        let position = (checkpoint as f64 + begun) / self.checkpoints_per_state;
+        let state = (position as usize).min(self.curves.len() - 1);
+        (
+            &self.curves[state],
+            (position - state as f64).clamp(0.0, 1.0),
+        )
     }
 }
 
@@ -165,7 +160,7 @@ mod tests {
         }
         let nats = samples.entropy_nats.clone();
         let made = ConditionalCurves::measured(&samples, &nats, |_| 0.5, |_| true).expect("curves");
-        let at = |c: usize, bits: f64| made.curves()[made.at(c) as usize].accuracy(bits);
+        let at = |c: usize, bits: f64| made.at(c, 0.0).0.accuracy(bits);
         assert!((at(0, 0.0) - 0.0).abs() < 1e-12 && (at(0, 300.0) - 0.75).abs() < 1e-12);
         assert!((at(1, 0.0) - 0.0).abs() < 1e-12, "{}", at(1, 0.0));
         assert!((at(1, 100.0) - 0.5).abs() < 1e-12, "{}", at(1, 100.0));
@@ -173,7 +168,7 @@ mod tests {
         assert!((at(2, 100.0) - 0.5).abs() < 1e-12);
         // Without stops every image counts at every checkpoint.
         let all = ConditionalCurves::measured(&samples, &nats, |_| -1.0, |_| true).expect("curves");
-        assert!((all.curves()[1].accuracy(0.0) - 0.5).abs() < 1e-12);
+        assert!((all.at(1, 0.0).0.accuracy(0.0) - 0.5).abs() < 1e-12);
     }
 
     #[test]
@@ -189,8 +184,10 @@ mod tests {
         let whole = AccuracyCurve::fitted(&surrogate, 6400.0).expect("curve");
         let made = ConditionalCurves::modelled(&surrogate, 64, 6400.0, true).expect("curves");
         for state in [1usize, 5, 20, 60] {
+            let (_, begun) = made.at(state, 0.25);
+            assert!((begun - 0.25).abs() < 1e-9);
             let before = whole.accuracy(state as f64 * 100.0);
-            let curve = &made.curves()[made.at(state) as usize];
+            let curve = made.at(state, 0.0).0;
             for more in [0usize, 1, 3] {
                 let then = whole.accuracy((state + more) as f64 * 100.0);
                 let total = before + (1.0 - before) * curve.accuracy(more as f64 * 100.0);
@@ -200,5 +197,10 @@ mod tests {
                 );
             }
         }
+        // 512 maps in 64 steps: 12 maps and a half are 1.5625 steps.
+        let coarse = ConditionalCurves::modelled(&surrogate, 512, 512.0, true).expect("curves");
+        let (curve, begun) = coarse.at(12, 0.5);
+        assert!((begun - 0.5625).abs() < 1e-9);
+        assert!((curve.total_bits() - 504.0).abs() < 1e-9);
     }
 }

@@ -172,9 +172,15 @@ impl Sender {
         self.ending.is_some() || self.release != u32::MAX
     }
 
-    /// Bits that arrived.
-    pub fn delivered_bits(&self) -> f64 {
-        self.delivered.min(self.total_bits)
+    /// Share of the bits from the last checkpoint to the next that have arrived, in 0..1.
+    pub fn begun(&self, arrivals: &impl Arrivals) -> f64 {
+        let from = arrivals.bits(self.checkpoint);
+        let gap = self.next_bits - from;
+        if gap > 0.0 {
+            ((self.delivered - from) / gap).clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
     }
 
     /// Last checkpoint reached.
