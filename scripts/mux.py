@@ -4,7 +4,8 @@
     scripts/mux.py users | grid | measured [--binary target/release/enachi]
 
 `users` and `grid` run scenarios/paper.toml with an edge that stops a device exactly when its answer turns right (no
-prediction error, threshold 0): an upper hint. `measured` runs the ResNet-50 profile under its fitted stop rule.
+prediction error, threshold 0): an upper hint. `measured` runs scenarios/measured.toml (ResNet-50, fitted stop rule) where the
+paper's accuracies are asked for with a thirtieth or a tenth of its band; its baselines are beside it.
 """
 import argparse
 import json
@@ -74,13 +75,23 @@ def main():
                     label = f"{count}, {band / 1e6:g} MHz, {1000 * deadline:g} ms"
                     row(label, run(arguments.binary, "scenarios/paper.toml", sets, pair))
     else:
-        policies = [*pair, "best-static-cut", "jpeg-equal-share"]
-        header("users on 1 MHz", policies)
-        for count in (4, 8, 16, 32, 64):
-            sets = [*common, "profile.candidates=[]", "channel.bandwidth_hz=1e6", users(count)]
-            sets += ["device.energy_budget_j=0.125", "profile.forbid_local=true"]
-            more = ["--profile", str(ROOT / "profiles/resnet50.parquet")]
-            row(str(count), run(arguments.binary, "scenarios/default.toml", sets, policies, more))
+        policies = [*pair, "enachi+stop-never", "best-static-cut", "jpeg-equal-share"]
+        header("setting", policies)
+        hidden = "profile.forbid_input=true"
+        full = ["frames=1000", "warmup_frames=200", "seeds=10"]
+        crowd = ["frames=300", "warmup_frames=150", "seeds=2"]
+        for label, sets in [
+            ("1 user, 0.1 MHz, 100 ms", [*full, "channel.bandwidth_hz=1e5", "device.deadline_s=0.1"]),
+            ("1 user, 33 kHz, 300 ms", [*full, "channel.bandwidth_hz=33e3"]),
+            ("750 users, 20 MHz, 300 ms", [*crowd, "channel.bandwidth_hz=20e6", users(750)]),
+            (
+                "1 user, 0.3 MHz, 100 ms, no picture",
+                [*full, "channel.bandwidth_hz=3e5", "device.deadline_s=0.1", hidden],
+            ),
+            ("1 user, 0.1 MHz, 300 ms, no picture", [*full, "channel.bandwidth_hz=1e5", hidden]),
+            ("250 users, 20 MHz, no picture", [*crowd, "channel.bandwidth_hz=20e6", users(250), hidden]),
+        ]:
+            row(label, run(arguments.binary, "scenarios/measured.toml", sets, policies))
 
 
 if __name__ == "__main__":
