@@ -455,12 +455,12 @@ mod tests {
 
     #[test]
     fn what_is_begun_is_not_sent_again() {
-        let curve =
-            AccuracyCurve::measured(&[0.0, 10.0, 30.0, 40.0], &[0.1, 0.3, 0.7, 0.6]).unwrap();
-        let mut begun = AccuracyCurve::constant(0.0).unwrap();
+        let curve = AccuracyCurve::measured(&[0.0, 10.0, 30.0, 40.0], &[0.1, 0.3, 0.7, 0.6])
+            .expect("a curve");
+        let mut begun = AccuracyCurve::constant(0.0).expect("a curve");
         curve.begun(0.75, &mut begun);
-        let expected =
-            AccuracyCurve::measured(&[0.0, 2.5, 22.5, 32.5], &[0.1, 0.3, 0.7, 0.6]).unwrap();
+        let expected = AccuracyCurve::measured(&[0.0, 2.5, 22.5, 32.5], &[0.1, 0.3, 0.7, 0.6])
+            .expect("a curve");
         assert_eq!(begun, expected);
         curve.begun(0.0, &mut begun);
         assert_eq!(begun, curve);
