@@ -17,9 +17,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RIGHT = ["predictor.noise_nats=0", "packet.entropy_threshold_nats=1e-9", 'packet.stop="entropy"']
 
 
-def run(binary, scenario, sets, policies, more=()):
+def run(binary, scenario, sets, policies):
     with tempfile.TemporaryDirectory() as out:
-        command = [binary, "simulate", str(ROOT / scenario), "--out", out, "--force", *more]
+        command = [binary, "simulate", str(ROOT / scenario), "--out", out, "--force"]
         for key in sets:
             command += ["--set", key]
         for policy in policies:
@@ -49,10 +49,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=["users", "grid", "measured"])
     parser.add_argument("--binary", default=str(ROOT / "target/release/enachi"))
-    parser.add_argument("--frames", default=300, type=int)
-    parser.add_argument("--seeds", default=3, type=int)
     arguments = parser.parse_args()
-    common = [f"frames={arguments.frames}", "warmup_frames=100", f"seeds={arguments.seeds}"]
+    common = ["frames=300", "warmup_frames=100", "seeds=3"]
     pair = ["enachi", "enachi-mux"]
 
     def header(first, policies):

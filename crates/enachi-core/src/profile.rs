@@ -323,6 +323,15 @@ impl Samples {
         }
     }
 
+    /// Where `image` stops under a threshold on `nats` (laid out like the samples): the first checkpoint ≥ 1 that is at most
+    /// `threshold_nats`, or the last of all.
+    pub fn stop_checkpoint(&self, nats: &[f32], image: usize, threshold_nats: f64) -> usize {
+        let last = self.checkpoints - 1;
+        (1..last)
+            .find(|c| f64::from(nats[self.at(image, *c)]) <= threshold_nats)
+            .unwrap_or(last)
+    }
+
     /// Index of (`image`, `checkpoint`) in the arrays.
     #[inline]
     pub fn at(&self, image: usize, checkpoint: usize) -> usize {

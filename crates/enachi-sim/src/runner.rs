@@ -295,13 +295,11 @@ impl<'a> Runner<'a> {
             let device = one.device();
             uploaded[device] = Some(one.finish());
         }
-        let mut records: Vec<FrameRecord> = begun.into_iter().map(|(record, _)| record).collect();
-        for (record, uploaded) in records.iter_mut().zip(&uploaded) {
+        let records: Vec<FrameRecord> = begun.into_iter().map(|(record, _)| record).collect();
+        for (index, (mut record, uploaded)) in records.into_iter().zip(uploaded).enumerate() {
             if let Some((uploaded, sends)) = uploaded {
-                self.book(record, uploaded, *sends);
+                self.book(&mut record, &uploaded, sends);
             }
-        }
-        for (index, record) in records.into_iter().enumerate() {
             self.settle(index, record, sink);
         }
     }

@@ -32,17 +32,12 @@ impl ConditionalCurves {
         use_image: impl Fn(usize) -> bool,
     ) -> Result<Self, CurveError> {
         let last = samples.checkpoints - 1;
-        // Where each image stops, `last` if never.
-        let tasks: Vec<(usize, usize)> = (0..samples.images)
+        // Images and where each stops.
+        let mut sending: Vec<(usize, usize)> = (0..samples.images)
             .filter(|i| use_image(*i))
-            .map(|i| {
-                let limit = threshold(i);
-                let stop = (1..last).find(|c| f64::from(nats[samples.at(i, *c)]) <= limit);
-                (i, stop.unwrap_or(last))
-            })
+            .map(|i| (i, samples.stop_checkpoint(nats, i, threshold(i))))
             .collect();
         let mut curves = Vec::with_capacity(last + 1);
-        let mut sending: Vec<(usize, usize)> = tasks;
         for c in 0..=last {
             let left: Vec<_> = sending
                 .iter()
@@ -135,6 +130,7 @@ impl ConditionalCurves {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::replay::tests::L1;
 
     #[test]
     fn those_that_stopped_do_not_count() {
@@ -173,16 +169,8 @@ mod tests {
 
     #[test]
     fn a_modelled_curve_follows_from_the_total_probability() {
-        let surrogate = Surrogate {
-            a0: 48.8,
-            a1: 0.185,
-            a2: 0.8244,
-            floor: 1e-3,
-            rmse: 0.0,
-            max_error: 0.0,
-        };
-        let whole = AccuracyCurve::fitted(&surrogate, 6400.0).expect("curve");
-        let made = ConditionalCurves::modelled(&surrogate, 64, 6400.0, true).expect("curves");
+        let whole = AccuracyCurve::fitted(&L1, 6400.0).expect("curve");
+        let made = ConditionalCurves::modelled(&L1, 64, 6400.0, true).expect("curves");
         for state in [1usize, 5, 20, 60] {
             let (_, begun) = made.at(state, 0.25);
             assert!((begun - 0.25).abs() < 1e-9);
@@ -198,7 +186,7 @@ mod tests {
             }
         }
         // 512 maps in 64 steps: 12 maps and a half are 1.5625 steps.
-        let coarse = ConditionalCurves::modelled(&surrogate, 512, 512.0, true).expect("curves");
+        let coarse = ConditionalCurves::modelled(&L1, 512, 512.0, true).expect("curves");
         let (curve, begun) = coarse.at(12, 0.5);
         assert!((begun - 0.5625).abs() < 1e-9);
         assert!((curve.total_bits() - 504.0).abs() < 1e-9);

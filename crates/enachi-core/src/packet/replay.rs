@@ -246,10 +246,11 @@ impl<N: Fn(usize) -> f64> Scored for CurveRow<N> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const L1: Surrogate = Surrogate {
+    /// The paper's first cut as fitted in scenarios/paper.toml.
+    pub(crate) const L1: Surrogate = Surrogate {
         a0: 48.8,
         a1: 0.185,
         a2: 0.8244,

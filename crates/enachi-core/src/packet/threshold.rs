@@ -20,9 +20,8 @@ fn paired_loss(samples: &Samples, images: &[usize], threshold_nats: f64) -> f64 
     let lost: f64 = images
         .iter()
         .map(|&image| {
-            let entropy = |c: usize| f64::from(samples.entropy_nats[samples.at(image, c)]);
-            let stop = (1..last).find(|c| entropy(*c) <= threshold_nats);
-            right(image, last) - right(image, stop.unwrap_or(last))
+            let stop = samples.stop_checkpoint(&samples.entropy_nats, image, threshold_nats);
+            right(image, last) - right(image, stop)
         })
         .sum();
     lost / images.len() as f64
