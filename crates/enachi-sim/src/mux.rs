@@ -14,7 +14,7 @@ use crate::upload::{Law, Row, Rule, Upload, Uploaded};
 use crate::world::Gains;
 use enachi_core::curve::AccuracyCurve;
 use enachi_core::packet::conditional::ConditionalCurves;
-use enachi_core::packet::{Link, Sender, Slot, SlotObserver};
+use enachi_core::packet::{Link, Sender, Slot};
 use enachi_core::profile::LadderKind;
 use enachi_core::radio::Radio;
 use enachi_core::task::{CutOption, DeviceProblem, Plan, Problem, Settings, Solver};
@@ -199,16 +199,8 @@ impl<N: Fn(usize) -> f64> Sending<'_, N> {
             feedback_slots,
             &self.row,
             &mut self.gains,
-            &mut Seen(device, seen),
+            &mut |slot| seen(device, slot),
         );
-    }
-}
-
-struct Seen<'s, F>(u32, &'s mut F);
-
-impl<F: FnMut(u32, Slot)> SlotObserver for Seen<'_, F> {
-    fn slot(&mut self, slot: Slot) {
-        (self.1)(self.0, slot);
     }
 }
 

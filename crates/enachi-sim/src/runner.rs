@@ -8,7 +8,7 @@ use crate::simulate::SimulateError;
 use crate::upload::{Upload, Uploaded};
 use crate::variant::Variant;
 use crate::world::World;
-use enachi_core::packet::{Ending, Slot, SlotObserver, Window, batch_time_s};
+use enachi_core::packet::{Ending, Slot, Window, batch_time_s};
 use enachi_core::profile::{CutKind, LadderKind};
 use enachi_core::queue::EnergyQueue;
 use enachi_core::record::{FrameRecord, Outcome, SlotRecord, StopReason};
@@ -245,7 +245,7 @@ impl<'a> Runner<'a> {
                 let (mut record, upload) = self.begin(index);
                 if let Some(upload) = upload {
                     let uploaded = if sink.wants_slots() {
-                        upload.run(&mut self.slot_sink(sink, index))
+                        upload.run(&mut |slot| sink.slot(self.slot_record(index as u32, slot)))
                     } else {
                         upload.run(&mut ())
                     };
@@ -451,14 +451,6 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn slot_sink<'s, S: Sink>(&'s self, sink: &'s mut S, index: usize) -> SlotSink<'s, 'a, S> {
-        SlotSink {
-            sink,
-            runner: self,
-            device: index as u32,
-        }
-    }
-
     /// Enter an upload into its record.
     fn book(&self, record: &mut FrameRecord, uploaded: &Uploaded, sends: bool) {
         let radio = self.deployment.devices[record.device as usize].radio;
@@ -504,19 +496,5 @@ fn edge_time_s(candidate: &Candidate) -> f64 {
     match candidate.kind {
         CutKind::Local => 0.0,
         _ => candidate.tail_time_s + candidate.decode_time_s,
-    }
-}
-
-/// Turns slots into records.
-struct SlotSink<'s, 'a, S> {
-    sink: &'s mut S,
-    runner: &'s Runner<'a>,
-    device: u32,
-}
-
-impl<S: Sink> SlotObserver for SlotSink<'_, '_, S> {
-    fn slot(&mut self, slot: Slot) {
-        let record = self.runner.slot_record(self.device, slot);
-        self.sink.slot(record);
     }
 }

@@ -113,7 +113,7 @@ pub struct Slot {
     pub checkpoint: usize,
 }
 
-/// Receives every used slot. `()` ignores them at no cost.
+/// Receives every used slot: any `FnMut(Slot)` does. `()` ignores them at no cost.
 pub trait SlotObserver {
     /// Called at the end of the slot.
     fn slot(&mut self, slot: Slot);
@@ -122,6 +122,13 @@ pub trait SlotObserver {
 impl SlotObserver for () {
     #[inline]
     fn slot(&mut self, _slot: Slot) {}
+}
+
+impl<F: FnMut(Slot)> SlotObserver for F {
+    #[inline]
+    fn slot(&mut self, slot: Slot) {
+        self(slot);
+    }
 }
 
 /// An upload that can pause at any slot, so that its link and reference power may be changed in between.
