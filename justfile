@@ -4,7 +4,7 @@ check:
 
 # Plan, slots and codec benchmarks.
 bench:
-    cargo bench -p enachi-core -p enachi-sim -p enachi-model
+    cargo bench -p enachi-core -p enachi-sim -p enachi-model -p enachi-proto
 
 # The default scenario.
 run:

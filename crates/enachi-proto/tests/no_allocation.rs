@@ -1,0 +1,69 @@
+//! Framing chunks and taking them in allocates nothing per packet.
+#![allow(missing_docs, unsafe_code, clippy::unwrap_used)]
+
+mod common;
+
+use enachi_proto::datagram::{Prefix, Writer};
+use enachi_proto::message::ToEdge;
+use enachi_proto::stream::{encode, preamble};
+use enachi_proto::{Arrival, EdgeSession};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to the system allocator unchanged; counting touches a thread-local integer only.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn packets_cost_no_allocation() {
+    let mut edge = EdgeSession::new(common::settings());
+    edge.received(&preamble()).unwrap();
+    edge.received(&encode(&ToEdge::Hello(common::hello())).unwrap())
+        .unwrap();
+    edge.welcome(common::welcome()).unwrap();
+    edge.received(&encode(&ToEdge::Offer(common::offer(1))).unwrap())
+        .unwrap();
+    edge.grant(common::grant(1, 0), 4000).unwrap();
+    let payload = [5u8; 90];
+    let mut buffer = [0u8; 1162];
+    let mut handed = 0;
+    let before = COUNT.with(Cell::get);
+    for slot in 0..400u32 {
+        let prefix = Prefix {
+            task: 1,
+            cut: common::CUT,
+            slot,
+            end_of_slot: false,
+        };
+        let mut writer = Writer::new(&mut buffer, prefix).unwrap();
+        for id in 0..10 {
+            assert!(writer.push((slot * 10 + id) as u16, &payload));
+        }
+        let length = writer.finish(true);
+        // Every datagram comes twice.
+        for _ in 0..2 {
+            let arrival = edge.datagram(&buffer[..length], |_, bytes| handed += bytes.len());
+            assert!(matches!(arrival, Arrival::Upload(_)));
+        }
+    }
+    assert_eq!(COUNT.with(Cell::get), before);
+    assert_eq!(handed, 4000 * 90);
+}
