@@ -12,10 +12,10 @@ use crate::deployment::{Deployment, DeploymentError};
 use crate::scenario::{Packet, StopKind};
 use crate::upload::{Law, Row, Rule, Upload, Uploaded};
 use crate::world::Gains;
-use enachi_core::curve::AccuracyCurve;
+use enachi_core::curve::{AccuracyCurve, CurveError};
 use enachi_core::packet::conditional::ConditionalCurves;
 use enachi_core::packet::{Link, Sender, Slot};
-use enachi_core::profile::LadderKind;
+use enachi_core::profile::{LadderKind, Stream};
 use enachi_core::radio::Radio;
 use enachi_core::task::{CutOption, DeviceProblem, Plan, Problem, Settings, Solver};
 
@@ -29,56 +29,57 @@ pub struct ConditionalTables {
 impl ConditionalTables {
     /// Under the stop rule of `packet`. The marginal rule has no threshold: its curves are those of all tasks.
     pub fn fit(deployment: &Deployment, packet: &Packet) -> Result<Self, DeploymentError> {
-        let mut tables = Self::default();
-        let kind = packet.uncertainty;
+        let mut parts = Vec::new();
         for (cut_index, cut) in deployment.profile.cuts.iter().enumerate() {
             for (stream_index, stream) in cut.streams.iter().enumerate() {
-                let failed = |source| DeploymentError::Curve {
+                let (c, s) = (cut_index as u32, stream_index as u32);
+                let threshold = |image| match packet.stop {
+                    StopKind::Entropy => deployment.threshold_nats(packet.uncertainty, c, s, image),
+                    StopKind::Never | StopKind::Marginal => f64::NEG_INFINITY,
+                };
+                let made = stream_curves(stream, packet, threshold);
+                parts.push(made.map_err(|source| DeploymentError::Curve {
                     cut: cut.name.clone(),
                     source,
-                };
-                let samples = &stream.samples;
-                let mut parts = Vec::new();
-                match (stream.ladder, samples.images > 0, &stream.surrogate) {
-                    (LadderKind::Embedded, true, _) => {
-                        let nats = samples.uncertainty_nats(kind.into());
-                        let threshold = |image: usize| match packet.stop {
-                            StopKind::Entropy => deployment.threshold_nats(
-                                kind,
-                                cut_index as u32,
-                                stream_index as u32,
-                                image,
-                            ),
-                            StopKind::Never | StopKind::Marginal => f64::NEG_INFINITY,
-                        };
-                        // A profile of a single image has nobody to learn from but itself.
-                        let halves = samples.images.min(2);
-                        for half in 0..halves {
-                            let others = |image: usize| halves == 1 || image % 2 != half;
-                            let made =
-                                ConditionalCurves::measured(samples, nats, threshold, others);
-                            parts.push(made.map_err(failed)?);
-                        }
-                    }
-                    (LadderKind::Embedded, false, Some(surrogate)) => {
-                        let stops = packet.stop == StopKind::Entropy;
-                        let maps = stream.total_chunks as usize;
-                        let bits = stream.total_bits;
-                        let made = ConditionalCurves::modelled(surrogate, maps, bits, stops);
-                        parts.push(made.map_err(failed)?);
-                    }
-                    _ => {}
-                }
-                tables.parts.push(parts);
+                })?);
             }
         }
-        Ok(tables)
+        Ok(Self { parts })
     }
 
     fn of(&self, stream: usize, image: usize) -> &ConditionalCurves {
         let parts = &self.parts[stream];
         &parts[image % parts.len()]
     }
+}
+
+/// Curves of one stream, in halves where they are measured; none for a ladder of alternatives.
+fn stream_curves(
+    stream: &Stream,
+    packet: &Packet,
+    threshold_nats: impl Fn(usize) -> f64,
+) -> Result<Vec<ConditionalCurves>, CurveError> {
+    let samples = &stream.samples;
+    if stream.ladder != LadderKind::Embedded {
+        return Ok(Vec::new());
+    }
+    if samples.images > 0 {
+        let nats = samples.uncertainty_nats(packet.uncertainty.into());
+        // A profile of a single image has nobody to learn from but itself.
+        let halves = samples.images.min(2);
+        let half = |half: usize| {
+            let others = |image: usize| halves == 1 || image % 2 != half;
+            ConditionalCurves::measured(samples, nats, &threshold_nats, others)
+        };
+        return (0..halves).map(half).collect();
+    }
+    let Some(surrogate) = &stream.surrogate else {
+        return Ok(Vec::new());
+    };
+    let stops = packet.stop == StopKind::Entropy;
+    let maps = stream.total_chunks as usize;
+    let modelled = ConditionalCurves::modelled(surrogate, maps, stream.total_bits, stops)?;
+    Ok(vec![modelled])
 }
 
 /// What is the same for all devices of a frame.

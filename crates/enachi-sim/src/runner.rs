@@ -153,18 +153,7 @@ impl<'a> Runner<'a> {
 
     /// What the policy knows about the planned frame.
     pub fn view(&self) -> FrameView<'_> {
-        let scenario = &self.deployment.scenario;
-        FrameView {
-            frame: u64::from(self.frame),
-            slot_s: scenario.frame.slot_s,
-            bandwidth_hz: scenario.channel.bandwidth_hz,
-            radio: self.deployment.radio,
-            v: scenario.task.v,
-            curves: &self.offer.curves,
-            levels: &self.offer.levels,
-            candidates: &self.offer.candidates,
-            devices: &self.views,
-        }
+        view(self.deployment, &self.offer, &self.views, self.frame)
     }
 
     /// Grants of the planned frame.
@@ -200,17 +189,7 @@ impl<'a> Runner<'a> {
             };
         }
         self.grants.fill(TaskGrant::default());
-        let view = FrameView {
-            frame: u64::from(self.frame),
-            slot_s: scenario.frame.slot_s,
-            bandwidth_hz: scenario.channel.bandwidth_hz,
-            radio: self.deployment.radio,
-            v: scenario.task.v,
-            curves: &self.offer.curves,
-            levels: &self.offer.levels,
-            candidates: &self.offer.candidates,
-            devices: &self.views,
-        };
+        let view = view(self.deployment, &self.offer, &self.views, self.frame);
         self.policy.plan(&view, &mut self.grants);
         debug_assert!(
             self.grants.iter().map(|g| g.bandwidth_hz).sum::<f64>()
@@ -483,6 +462,27 @@ impl<'a> Runner<'a> {
                 Ending::Stopped => (Outcome::StoppedEarly, StopReason::EntropyThreshold),
             }
         };
+    }
+}
+
+/// What a policy is told of a frame.
+fn view<'a>(
+    deployment: &Deployment,
+    offer: &'a Offer,
+    devices: &'a [DeviceView],
+    frame: u32,
+) -> FrameView<'a> {
+    let scenario = &deployment.scenario;
+    FrameView {
+        frame: u64::from(frame),
+        slot_s: scenario.frame.slot_s,
+        bandwidth_hz: scenario.channel.bandwidth_hz,
+        radio: deployment.radio,
+        v: scenario.task.v,
+        curves: &offer.curves,
+        levels: &offer.levels,
+        candidates: &offer.candidates,
+        devices,
     }
 }
 
