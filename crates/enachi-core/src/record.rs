@@ -15,17 +15,20 @@ pub enum Outcome {
     Local,
     /// No candidate can finish by the deadline.
     Infeasible,
+    /// The device had no task in this frame; it counts in energy, not in accuracy.
+    NoTask,
 }
 
 impl Outcome {
     /// All outcomes, in the order of their codes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Delivered,
         Self::StoppedEarly,
         Self::DeadlineCut,
         Self::SentNothing,
         Self::Local,
         Self::Infeasible,
+        Self::NoTask,
     ];
 
     /// Name in files.
@@ -37,6 +40,7 @@ impl Outcome {
             Self::SentNothing => "sent_nothing",
             Self::Local => "local",
             Self::Infeasible => "infeasible",
+            Self::NoTask => "no_task",
         }
     }
 
@@ -86,6 +90,19 @@ impl StopReason {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|r| r.name() == name)
     }
+}
+
+/// Tasks of a device around one frame, where not every frame brings exactly one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskQueue {
+    /// Tasks that arrived for this frame.
+    pub arrived: u32,
+    /// Of these, tasks that found no place to wait.
+    pub dropped: u32,
+    /// Tasks that still wait when the frame has taken its own.
+    pub waiting: u32,
+    /// Frames that this frame's task has waited.
+    pub waited_frames: u32,
 }
 
 /// One device in one frame under one policy and seed. Names stand in [`Names`].
@@ -155,6 +172,8 @@ pub struct FrameRecord {
     pub batch_time_s: f64,
     /// When the answer was there \[s\].
     pub answer_time_s: f64,
+    /// Arrivals; `None` where every frame brings one task.
+    pub tasks: Option<TaskQueue>,
 }
 
 impl FrameRecord {

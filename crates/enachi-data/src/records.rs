@@ -92,7 +92,12 @@ pub fn write_frames(
     names: &Names,
     rows: &[FrameRecord],
 ) -> Result<(), RecordsError> {
-    write(path, format, &columns::frames(names), rows)
+    write(
+        path,
+        format,
+        &columns::in_use(columns::frames(names), rows),
+        rows,
+    )
 }
 
 /// Write slots to `path`.

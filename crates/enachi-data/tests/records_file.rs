@@ -1,7 +1,7 @@
 //! Records through every format, and what is not records.
 #![allow(clippy::unwrap_used)]
 
-use enachi_core::record::{FrameRecord, Names, Outcome, SlotRecord, StopReason};
+use enachi_core::record::{FrameRecord, Names, Outcome, SlotRecord, StopReason, TaskQueue};
 use enachi_data::records::{Format, read_frames, read_frames_bytes, write_frames, write_slots};
 
 fn names() -> Names {
@@ -33,7 +33,7 @@ fn rows() -> Vec<FrameRecord> {
             bits: f64::from(i) * 17.25,
             chunks: i,
             fraction: 0.25,
-            outcome: Outcome::ALL[i as usize % 6],
+            outcome: Outcome::ALL[i as usize % 7],
             stop_reason: StopReason::ALL[i as usize % 5],
             correct: i % 7 < 5,
             entropy_nats: (i % 5 > 0).then_some(0.5),
@@ -47,6 +47,7 @@ fn rows() -> Vec<FrameRecord> {
             sent_time_s: 0.2,
             batch_time_s: 0.28,
             answer_time_s: 0.3,
+            tasks: None,
         })
         .collect()
 }
@@ -65,6 +66,29 @@ fn parquet_round_trip_is_exact_and_reproducible() {
     let (read_names, read) = read_frames(&a).unwrap();
     assert_eq!(read_names, names());
     assert_eq!(read, rows);
+}
+
+#[test]
+fn arrivals_are_columns_only_where_there_are_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = rows()[..20].to_vec();
+    let columns = |rows: &[FrameRecord]| {
+        let csv = folder.path().join("a.csv");
+        write_frames(&csv, Format::Csv, &names(), rows).unwrap();
+        let text = std::fs::read_to_string(&csv).unwrap();
+        text.lines().next().unwrap().to_string()
+    };
+    assert!(!columns(&rows).contains("arrived"));
+    rows[3].tasks = Some(TaskQueue {
+        arrived: 4,
+        dropped: 2,
+        waiting: 1,
+        waited_frames: 7,
+    });
+    assert!(columns(&rows).ends_with("answer_time_s,arrived,dropped,waiting,waited_frames"));
+    let parquet = folder.path().join("a.parquet");
+    write_frames(&parquet, Format::Parquet, &names(), &rows).unwrap();
+    assert_eq!(read_frames(&parquet).unwrap().1, rows);
 }
 
 #[test]

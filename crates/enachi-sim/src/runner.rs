@@ -182,7 +182,7 @@ impl<'a> Runner<'a> {
             view.energy_queue_j = self.queues[index].level_j();
             view.gain = match scenario.channel.known_gain {
                 KnownGain::Mean => gain,
-                KnownGain::GeometricMean => gain * self.deployment.geometric_share(),
+                KnownGain::GeometricMean => gain * view.fading.geometric_share(),
                 KnownGain::FrameAverage => self
                     .world
                     .frame_average_gain(device, self.frame, gain, slots),
@@ -356,6 +356,7 @@ impl<'a> Runner<'a> {
             sent_time_s: 0.0,
             batch_time_s: self.batches_s[device.batch],
             answer_time_s: device.values.deadline_s,
+            tasks: None,
         };
         let Some(choice) = grant.candidate else {
             return (record, None);

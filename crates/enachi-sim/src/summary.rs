@@ -18,7 +18,8 @@ pub struct Summary {
     pub policies: Vec<PolicySummary>,
 }
 
-/// One policy's figures. Means are over device-frames, all seeds together.
+/// One policy's figures, all seeds together. Accuracy, rates and means are over tasks, energies over all device-frames
+/// (a device-frame without a task costs energy and answers nothing).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PolicySummary {
     /// Policy.
@@ -71,6 +72,15 @@ pub struct PolicySummary {
     pub cut_share: Vec<(String, f64)>,
     /// Device-frames counted.
     pub device_frames: u64,
+    /// Device-frames that had a task.
+    #[serde(default)]
+    pub tasks: u64,
+    /// Share of the tasks that arrived which found no place to wait.
+    #[serde(default)]
+    pub dropped_rate: f64,
+    /// Mean time that tasks waited for their frame \[s\].
+    #[serde(default)]
+    pub mean_waiting_s: f64,
 }
 
 /// Condense `records`.
@@ -114,9 +124,19 @@ pub fn summarise(scenario: &Scenario, records: &Records) -> Summary {
 }
 
 fn condense(scenario: &Scenario, policy: &str, rows: &[&FrameRecord]) -> PolicySummary {
-    let n = rows.len().max(1) as f64;
-    let mean = |value: &dyn Fn(&FrameRecord) -> f64| rows.iter().map(|r| value(r)).sum::<f64>() / n;
-    let rate = |outcome: Outcome| rows.iter().filter(|r| r.outcome == outcome).count() as f64 / n;
+    let mean = |value: &dyn Fn(&FrameRecord) -> f64| {
+        rows.iter().map(|r| value(r)).sum::<f64>() / rows.len().max(1) as f64
+    };
+    let tasks: Vec<&&FrameRecord> = rows.iter().filter(|r| has_task(r)).collect();
+    let n = tasks.len().max(1) as f64;
+    let per_task =
+        |value: &dyn Fn(&FrameRecord) -> f64| tasks.iter().map(|r| value(r)).sum::<f64>() / n;
+    let rate = |outcome: Outcome| tasks.iter().filter(|r| r.outcome == outcome).count() as f64 / n;
+    let queue = |r: &FrameRecord| r.tasks.unwrap_or_default();
+    let count =
+        |value: &dyn Fn(&FrameRecord) -> u32| rows.iter().map(|r| f64::from(value(r))).sum::<f64>();
+    let arrived = count(&|r| queue(r).arrived);
+    let dropped = count(&|r| queue(r).dropped);
     let settled: Vec<&&FrameRecord> = rows
         .iter()
         .filter(|r| r.frame >= scenario.warmup_frames)
@@ -132,7 +152,7 @@ fn condense(scenario: &Scenario, policy: &str, rows: &[&FrameRecord]) -> PolicyS
         .sum();
     PolicySummary {
         policy: policy.into(),
-        accuracy: mean(&|r| f64::from(u8::from(r.correct))),
+        accuracy: per_task(&|r| f64::from(u8::from(r.correct))),
         accuracy_low: 0.0,
         accuracy_high: 0.0,
         accuracy_difference: 0.0,
@@ -150,17 +170,24 @@ fn condense(scenario: &Scenario, policy: &str, rows: &[&FrameRecord]) -> PolicyS
         sent_nothing_rate: rate(Outcome::SentNothing),
         local_rate: rate(Outcome::Local),
         infeasible_rate: rate(Outcome::Infeasible),
-        mean_bits: mean(&|r| r.bits),
-        mean_bandwidth_hz: mean(&|r| r.bandwidth_hz),
-        mean_slots: mean(&|r| f64::from(r.slots)),
-        mean_answer_time_s: mean(&|r| r.answer_time_s),
+        mean_bits: per_task(&|r| r.bits),
+        mean_bandwidth_hz: per_task(&|r| r.bandwidth_hz),
+        mean_slots: per_task(&|r| f64::from(r.slots)),
+        mean_answer_time_s: per_task(&|r| r.answer_time_s),
         cut_share: Vec::new(),
         device_frames: rows.len() as u64,
+        tasks: tasks.len() as u64,
+        dropped_rate: dropped / arrived.max(1.0),
+        mean_waiting_s: per_task(&|r| f64::from(queue(r).waited_frames) * scenario.frame.length_s),
     }
 }
 
+fn has_task(record: &FrameRecord) -> bool {
+    record.outcome != Outcome::NoTask
+}
+
 fn cut_share(cuts: &[String], rows: &[&FrameRecord]) -> Vec<(String, f64)> {
-    let n = rows.len().max(1) as f64;
+    let n = rows.iter().filter(|r| has_task(r)).count().max(1) as f64;
     let count = |cut: usize| {
         rows.iter()
             .filter(|r| r.cut.map(usize::from) == Some(cut))
@@ -197,7 +224,7 @@ fn bootstrap(scenario: &Scenario, rows: &[Vec<&FrameRecord>]) -> Vec<Vec<f64>> {
         .iter()
         .map(|rows| {
             let mut table = vec![Cell::default(); clusters * seeds];
-            for row in rows {
+            for row in rows.iter().filter(|r| has_task(r)) {
                 let seed = row.seed.wrapping_sub(scenario.seed) as usize;
                 let cell = &mut table[cluster(row) * seeds + seed];
                 cell.right += f64::from(u8::from(row.correct));

@@ -2,8 +2,9 @@
 
 use crate::deployment::Deployment;
 use crate::scenario::{Packet, PowerKind, StopKind};
-use crate::world::{FadingModel, World};
-use enachi_core::packet::power::{paper_kappa_w2, printed_level_w2, rayleigh_efficiency};
+use crate::world::World;
+use enachi_core::fading::Fading;
+use enachi_core::packet::power::{paper_kappa_w2, printed_level_w2};
 use enachi_core::packet::replay::CurveUncertainty;
 use enachi_core::packet::{
     Arrivals, ConstantPower, CurveRow, EntropyThreshold, LevelRow, Link, Marginal, MeasuredRow,
@@ -180,9 +181,9 @@ impl Upload<'_> {
         let bandwidth_hz = self.grant.bandwidth_hz;
         let radio = &self.deployment.radio;
         let snr = self.mean_gain * self.grant.reference_power_w / radio.noise_power_w(bandwidth_hz);
-        let efficiency = match self.deployment.fading {
-            FadingModel::None => radio.efficiency(snr),
-            FadingModel::Rayleigh { .. } => rayleigh_efficiency(snr).min(radio.spectral_cap),
+        let efficiency = match self.deployment.fading_view() {
+            Fading::None => radio.efficiency(snr),
+            fading => fading.efficiency(snr).min(radio.spectral_cap),
         };
         let window_s = f64::from(self.window.slots()) * self.deployment.scenario.frame.slot_s;
         let carried = bandwidth_hz * efficiency * window_s;
@@ -293,14 +294,13 @@ impl Upload<'_> {
             PowerKind::Constant => Law::Constant(ConstantPower {
                 power_w: reference_w.min(power_max_w),
             }),
-            PowerKind::WaterFilling => Law::WaterFilling(match self.deployment.fading {
-                FadingModel::None => {
-                    WaterFilling::constant(reference_w, self.mean_gain, noise_w, power_max_w)
-                }
-                FadingModel::Rayleigh { .. } => {
-                    WaterFilling::rayleigh(reference_w, self.mean_gain, noise_w, power_max_w)
-                }
-            }),
+            PowerKind::WaterFilling => Law::WaterFilling(WaterFilling::on(
+                self.deployment.fading_view(),
+                reference_w,
+                self.mean_gain,
+                noise_w,
+                power_max_w,
+            )),
         }
     }
 

@@ -9,6 +9,12 @@ use crate::queue::PowerQueue;
 pub trait GainSource {
     /// Gain of slot `slot` of the frame. Called once per used slot, in ascending order.
     fn gain(&mut self, slot: u32) -> f64;
+
+    /// What the device knows of that gain when it sets its power, asked right after [`GainSource::gain`].
+    #[inline]
+    fn known(&mut self, _slot: u32, gain: f64) -> f64 {
+        gain
+    }
 }
 
 /// The device's channel within a frame.
@@ -207,9 +213,10 @@ impl Sender {
 
     /// Send in the slots of `slots` that lie in the window.
     ///
-    /// Per slot: power from `power` (25), bits (3) carried over towards the next checkpoint, queue update (23); where a
-    /// checkpoint was crossed the edge asks `stop`, and a stop takes effect `feedback_slots` slots after the end of
-    /// the slot in which it was decided. The calls' ranges must ascend.
+    /// Per slot: power from `power` (25) for the gain that the device knows, bits (3) at the true gain carried over
+    /// towards the next checkpoint, queue update (23); where a checkpoint was crossed the edge asks `stop`, and a stop
+    /// takes effect `feedback_slots` slots after the end of the slot in which it was decided. The calls' ranges must
+    /// ascend.
     #[expect(
         clippy::too_many_arguments,
         reason = "one per part of the model; all are plain values"
@@ -243,7 +250,7 @@ impl Sender {
                 return;
             }
             let gain = gains.gain(slot);
-            let power_w = power.power_w(&self.queue, gain);
+            let power_w = power.power_w(&self.queue, gains.known(slot, gain));
             let bits = link.slot_bits(power_w, gain);
             self.delivered += bits;
             self.gain_sum += gain;

@@ -16,11 +16,12 @@ mod problem;
 mod sequential;
 mod solver;
 
+pub use crate::fading::Fading;
 pub use band::{BandUse, Slice, best_option, option_at_band};
 pub use names::nearest;
 pub use policy::{
-    Candidate, DeviceView, Fading, FrameOutcome, FrameView, Level, PlanQuality, PowerMode,
-    StreamUse, TaskGrant, TaskPolicy,
+    Candidate, DeviceView, FrameOutcome, FrameView, Level, PlanQuality, PowerMode, StreamUse,
+    TaskGrant, TaskPolicy,
 };
 pub use problem::{CutOption, DeviceProblem, Grant, Plan, Problem, ProblemError};
 pub use sequential::Sequential;

@@ -1,19 +1,10 @@
 //! The interface of a task-level policy: everything it may know, and everything it may decide.
 
 use crate::curve::AccuracyCurve;
+use crate::fading::Fading;
 use crate::profile::{CutKind, LadderKind};
 use crate::radio::Radio;
 use std::ops::Range;
-
-/// Statistics of a device's gain within the frame; the average is [`DeviceView::gain`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Fading {
-    /// The gain is the same in every slot.
-    #[default]
-    None,
-    /// Rayleigh: the power gain of a slot is exponential around its average.
-    Rayleigh,
-}
 
 /// A level of a [`LadderKind::Alternatives`] stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,7 +97,7 @@ pub struct DeviceView {
     pub deadline_s: f64,
     /// Weight of its accuracy (1 in the paper).
     pub weight: f64,
-    /// Its candidates, a range of [`FrameView::candidates`].
+    /// Its candidates, a range of [`FrameView::candidates`]; empty where it has no task in this frame.
     pub candidates: Range<u32>,
 }
 

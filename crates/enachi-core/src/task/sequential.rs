@@ -5,7 +5,7 @@
 //! power and bits for that share. The bound reported is that of the joint problem, so the gap is what the rule loses.
 
 use super::band::best_option;
-use super::problem::{Plan, Problem};
+use super::problem::{DeviceProblem, Plan, Problem};
 use super::solver::{Settings, Solver};
 
 /// Workspace of the sequential rule.
@@ -41,7 +41,9 @@ impl Sequential {
 
     /// Solve a problem that [`Problem::check`] accepts.
     pub fn solve(&mut self, problem: &Problem<'_>, plan: &mut Plan) {
-        let share_hz = problem.bandwidth_hz / problem.devices.len().max(1) as f64;
+        let taking_part = |device: &&DeviceProblem| !device.options.is_empty();
+        let taking_part = problem.devices.iter().filter(taking_part).count();
+        let share_hz = problem.bandwidth_hz / taking_part.max(1) as f64;
         self.cuts.clear();
         for device in problem.devices {
             let best = best_option(problem, device, share_hz);

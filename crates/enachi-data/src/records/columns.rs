@@ -25,6 +25,8 @@ pub enum Kind {
 pub struct Column<'a, R> {
     pub name: &'static str,
     pub kind: Kind,
+    /// Left out of a file in which no row has it.
+    pub optional: bool,
     pub cell: Box<dyn Fn(&R) -> Cell<'a> + 'a>,
 }
 
@@ -35,6 +37,7 @@ fn text<'a, R>(name: &'static str, get: impl Fn(&R) -> Option<&'a str> + 'a) -> 
     Column {
         name,
         kind: Kind::Text,
+        optional: false,
         cell: Box::new(move |row| get(row).map_or(Cell::Missing, Cell::Text)),
     }
 }
@@ -43,6 +46,7 @@ fn count<'a, R>(name: &'static str, get: impl Fn(&R) -> Option<u64> + 'a) -> Col
     Column {
         name,
         kind: Kind::Count,
+        optional: false,
         cell: Box::new(move |row| get(row).map_or(Cell::Missing, Cell::Count)),
     }
 }
@@ -55,8 +59,27 @@ fn maybe<'a, R>(name: &'static str, get: impl Fn(&R) -> Option<f64> + 'a) -> Col
     Column {
         name,
         kind: Kind::Number,
+        optional: false,
         cell: Box::new(move |row| get(row).map_or(Cell::Missing, Cell::Number)),
     }
+}
+
+/// A count that a file has only if some row has it.
+fn rare<'a, R>(name: &'static str, get: impl Fn(&R) -> Option<u64> + 'a) -> Column<'a, R> {
+    Column {
+        optional: true,
+        ..count(name, get)
+    }
+}
+
+/// Leave out the optional columns that no row has.
+pub fn in_use<'a, R>(table: Table<'a, R>, rows: &[R]) -> Table<'a, R> {
+    let mut table = table;
+    table.retain(|column| {
+        let has = |row| (column.cell)(row) != Cell::Missing;
+        !column.optional || rows.iter().any(has)
+    });
+    table
 }
 
 fn name(names: &[String], index: impl Into<usize>) -> Option<&str> {
@@ -91,6 +114,7 @@ pub fn frames(names: &Names) -> Table<'_, FrameRecord> {
         Column {
             name: "correct",
             kind: Kind::Flag,
+            optional: false,
             cell: Box::new(|r: &FrameRecord| Cell::Flag(r.correct)),
         },
         maybe("entropy_nats", |r: &FrameRecord| r.entropy_nats),
@@ -105,6 +129,12 @@ pub fn frames(names: &Names) -> Table<'_, FrameRecord> {
         number("sent_time_s", |r: &FrameRecord| r.sent_time_s),
         number("batch_time_s", |r: &FrameRecord| r.batch_time_s),
         number("answer_time_s", |r: &FrameRecord| r.answer_time_s),
+        rare("arrived", |r: &FrameRecord| Some(r.tasks?.arrived.into())),
+        rare("dropped", |r: &FrameRecord| Some(r.tasks?.dropped.into())),
+        rare("waiting", |r: &FrameRecord| Some(r.tasks?.waiting.into())),
+        rare("waited_frames", |r: &FrameRecord| {
+            Some(r.tasks?.waited_frames.into())
+        }),
     ]
 }
 

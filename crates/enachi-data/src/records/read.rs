@@ -6,7 +6,7 @@ use arrow_array::types::{Float64Type, UInt64Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use bytes::Bytes;
-use enachi_core::record::{FrameRecord, Names, Outcome, StopReason};
+use enachi_core::record::{FrameRecord, Names, Outcome, StopReason, TaskQueue};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::path::Path;
 
@@ -98,6 +98,14 @@ impl<'a> Columns<'a> {
         }))
     }
 
+    /// A count that only some files have.
+    fn optional_count(&self, name: &'static str) -> Result<Getter<'a, u64>, RecordsError> {
+        match self.batch.column_by_name(name) {
+            None => Ok(Box::new(|_| None)),
+            Some(_) => self.count(name),
+        }
+    }
+
     /// A required value.
     fn must<T>(&self, column: &'static str, value: Option<T>) -> Result<T, RecordsError> {
         match value {
@@ -144,6 +152,12 @@ impl<'a> Columns<'a> {
             self.count("slots")?,
         );
         let entropy = self.number("entropy_nats")?;
+        let (arrived, dropped, waiting, waited) = (
+            self.optional_count("arrived")?,
+            self.optional_count("dropped")?,
+            self.optional_count("waiting")?,
+            self.optional_count("waited_frames")?,
+        );
         const NUMBERS: [&str; 18] = [
             "bandwidth_hz",
             "reference_power_w",
@@ -207,6 +221,15 @@ impl<'a> Columns<'a> {
                 }
                 (None, _) => None,
             };
+            let tasks = match arrived(row) {
+                None => None,
+                Some(arrived) => Some(TaskQueue {
+                    arrived: self.small("arrived", Some(arrived))?,
+                    dropped: self.small("dropped", dropped(row))?,
+                    waiting: self.small("waiting", waiting(row))?,
+                    waited_frames: self.small("waited_frames", waited(row))?,
+                }),
+            };
             rows.push(FrameRecord {
                 policy: number_of(&mut names.policies, self.must("policy", policy(row))?),
                 seed: self.must("seed", seed(row))?,
@@ -246,6 +269,7 @@ impl<'a> Columns<'a> {
                 sent_time_s,
                 batch_time_s,
                 answer_time_s,
+                tasks,
             });
         }
         Ok(())

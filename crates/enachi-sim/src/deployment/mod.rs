@@ -172,15 +172,6 @@ impl Deployment {
         1.0 / f64::from(self.profile.meta.classes.max(2))
     }
 
-    /// Geometric mean of the fading: e^-γ for an exponential gain of mean 1.
-    pub fn geometric_share(&self) -> f64 {
-        const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
-        match self.fading {
-            FadingModel::None => 1.0,
-            FadingModel::Rayleigh { .. } => (-EULER_GAMMA).exp(),
-        }
-    }
-
     /// How gains vary, as policies are told.
     pub fn fading_view(&self) -> Fading {
         match self.fading {

@@ -2,7 +2,9 @@
 //! allows; sent by importance until all is sent or the deadline comes. Without `@CUT` every device keeps the cut that
 //! promises the most accuracy in its first frame; the best fixed cut in hindsight is found by running every `@CUT`.
 
-use super::shared::{EqualShareParams, budget_power_w, constant_grant, equal_slice};
+use super::shared::{
+    EqualShareParams, budget_power_w, constant_grant, equal_share_hz, equal_slice,
+};
 use crate::profile::{CutKind, LadderKind};
 use crate::task::policy::{Candidate, DeviceView, FrameView, StreamUse, TaskGrant, TaskPolicy};
 
@@ -32,12 +34,13 @@ impl BestStaticCut {
     fn grant(
         &self,
         frame: &FrameView<'_>,
+        share_hz: f64,
         device: &DeviceView,
         index: u32,
         candidate: &Candidate,
     ) -> TaskGrant {
         let curve = &frame.curves[candidate.curve as usize];
-        let slice = equal_slice(frame, device, candidate, self.params.gain_margin);
+        let slice = equal_slice(frame, share_hz, device, candidate, self.params.gain_margin);
         if candidate.kind == CutKind::Local {
             let accuracy = curve.nothing_sent();
             return TaskGrant {
@@ -79,6 +82,7 @@ impl TaskPolicy for BestStaticCut {
 
     fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
         self.chosen.resize(frame.devices.len(), None);
+        let share_hz = equal_share_hz(frame);
         for (n, (device, grant)) in frame.devices.iter().zip(grants).enumerate() {
             *grant = TaskGrant::default();
             let fixed = self.cut.or(self.chosen[n]);
@@ -91,7 +95,7 @@ impl TaskPolicy for BestStaticCut {
                 // A static choice must live within the budget for good.
                 let affordable = candidate.local_energy_j
                     <= self.params.budget_fraction * device.energy_budget_j;
-                let offer = self.grant(frame, device, index, candidate);
+                let offer = self.grant(frame, share_hz, device, index, candidate);
                 let score = if affordable {
                     offer.accuracy
                 } else {

@@ -8,7 +8,7 @@
 //! the longest latency it may plan for one frame (with an empty queue any latency would do, and the least energy takes
 //! for ever).
 
-use super::shared::{constant_grant, equal_slice};
+use super::shared::{constant_grant, equal_share_hz, equal_slice};
 use crate::profile::CutKind;
 use crate::task::policy::{
     Candidate, DeviceView, FrameOutcome, FrameView, StreamUse, TaskGrant, TaskPolicy,
@@ -45,8 +45,8 @@ pub struct EffectDnn {
     cheapest_bit: CheapestBit,
     /// Z, by device \[s\].
     owed_s: Vec<f64>,
-    /// Target, by device \[s\].
-    target_s: Vec<f64>,
+    /// Target, by device, of those that have a task in the frame \[s\].
+    target_s: Vec<Option<f64>>,
 }
 
 /// One way to do the task.
@@ -72,6 +72,7 @@ impl EffectDnn {
     fn way(
         &self,
         frame: &FrameView<'_>,
+        share_hz: f64,
         device: &DeviceView,
         candidate: &Candidate,
         owed_s: f64,
@@ -88,7 +89,7 @@ impl EffectDnn {
             };
             return candidate.feasible().then_some(way);
         }
-        let mut slice = equal_slice(frame, device, candidate, 1.0);
+        let mut slice = equal_slice(frame, share_hz, device, candidate, 1.0);
         slice.time_s = self.params.longest * device.deadline_s - fixed_s;
         if slice.time_s <= 0.0 || device.gain <= 0.0 || device.power_max_w <= 0.0 {
             return None;
@@ -136,9 +137,11 @@ impl TaskPolicy for EffectDnn {
     fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
         self.owed_s.resize(frame.devices.len(), 0.0);
         self.target_s.clear();
+        let share_hz = equal_share_hz(frame);
         for (n, (device, grant)) in frame.devices.iter().zip(grants).enumerate() {
+            let has_task = !device.candidates.is_empty();
             self.target_s
-                .push(self.params.latency_target * device.deadline_s);
+                .push(has_task.then_some(self.params.latency_target * device.deadline_s));
             let owed_s = self.owed_s[n];
             let mut best: Option<(f64, u32, Way)> = None;
             for index in device.candidates.clone() {
@@ -146,7 +149,7 @@ impl TaskPolicy for EffectDnn {
                 if !candidate.feasible() {
                     continue;
                 }
-                let Some(way) = self.way(frame, device, candidate, owed_s) else {
+                let Some(way) = self.way(frame, share_hz, device, candidate, owed_s) else {
                     continue;
                 };
                 let cost = self.params.energy_weight * way.energy_j + owed_s * way.latency_s;
@@ -158,7 +161,7 @@ impl TaskPolicy for EffectDnn {
                 None => TaskGrant::default(),
                 Some((_, index, way)) => {
                     let candidate = &frame.candidates[index as usize];
-                    let slice = equal_slice(frame, device, candidate, 1.0);
+                    let slice = equal_slice(frame, share_hz, device, candidate, 1.0);
                     let bits = frame
                         .radio
                         .bits(slice.bandwidth_hz, device.gain, way.power_w, slice.time_s)
@@ -179,7 +182,9 @@ impl TaskPolicy for EffectDnn {
         for ((owed_s, target_s), outcome) in
             self.owed_s.iter_mut().zip(&self.target_s).zip(outcomes)
         {
-            *owed_s = (*owed_s + outcome.latency_s - target_s).max(0.0);
+            if let Some(target_s) = target_s {
+                *owed_s = (*owed_s + outcome.latency_s - target_s).max(0.0);
+            }
         }
     }
 

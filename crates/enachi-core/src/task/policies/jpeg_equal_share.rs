@@ -3,7 +3,9 @@
 //! the image codec: JPEG at full resolution, or what a scenario names (`profile.picture_stream`), for this policy and
 //! for all that send the picture.
 
-use super::shared::{EqualShareParams, budget_power_w, constant_grant, equal_slice};
+use super::shared::{
+    EqualShareParams, budget_power_w, constant_grant, equal_share_hz, equal_slice,
+};
 use crate::profile::CutKind;
 use crate::task::policy::{FrameView, Level, StreamUse, TaskGrant, TaskPolicy};
 
@@ -30,6 +32,7 @@ impl TaskPolicy for JpegEqualShare {
     }
 
     fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+        let (share_hz, margin) = (equal_share_hz(frame), self.params.gain_margin);
         for (device, grant) in frame.devices.iter().zip(grants) {
             *grant = TaskGrant::default();
             let mut best = f64::NEG_INFINITY;
@@ -38,7 +41,7 @@ impl TaskPolicy for JpegEqualShare {
                 if candidate.kind != CutKind::Input || !candidate.feasible() {
                     continue;
                 }
-                let slice = equal_slice(frame, device, candidate, self.params.gain_margin);
+                let slice = equal_slice(frame, share_hz, device, candidate, margin);
                 let power_w = budget_power_w(device, candidate, self.params.budget_fraction);
                 let capacity =
                     frame

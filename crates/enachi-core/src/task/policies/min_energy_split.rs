@@ -3,7 +3,7 @@
 //! share of the band. Accuracy plays no part. Where no split meets the deadline at full power, the one with the fewest
 //! seconds to send, at full power.
 
-use super::shared::{constant_grant, equal_slice};
+use super::shared::{constant_grant, equal_share_hz, equal_slice};
 use crate::profile::CutKind;
 use crate::task::policy::{FrameView, StreamUse, TaskGrant, TaskPolicy};
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,7 @@ impl TaskPolicy for MinEnergySplit {
     }
 
     fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+        let (share_hz, margin) = (equal_share_hz(frame), self.params.gain_margin);
         for (device, grant) in frame.devices.iter().zip(grants) {
             // (misses the deadline, energy or seconds): compared in this order.
             let mut best: Option<((bool, f64), u32, f64)> = None;
@@ -58,7 +59,7 @@ impl TaskPolicy for MinEnergySplit {
                 if !candidate.feasible() {
                     continue;
                 }
-                let slice = equal_slice(frame, device, candidate, self.params.gain_margin);
+                let slice = equal_slice(frame, share_hz, device, candidate, margin);
                 let macs = (candidate.head_macs + candidate.encode_macs) as f64;
                 let compute_j = candidate.local_energy_j + self.params.memory_j_per_mac * macs;
                 let (rank, power_w) = if candidate.kind == CutKind::Local {
@@ -77,7 +78,7 @@ impl TaskPolicy for MinEnergySplit {
                 None => TaskGrant::default(),
                 Some((_, index, power_w)) => {
                     let candidate = &frame.candidates[index as usize];
-                    let mut slice = equal_slice(frame, device, candidate, self.params.gain_margin);
+                    let mut slice = equal_slice(frame, share_hz, device, candidate, margin);
                     slice.power_max_w = power_w;
                     let bits = slice.capacity_bits().min(candidate.total_bits);
                     constant_grant(

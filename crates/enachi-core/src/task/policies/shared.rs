@@ -145,16 +145,23 @@ impl Default for EqualShareParams {
     }
 }
 
-/// The candidate's time to send and an equal share of the band, at a margin below the average gain.
+/// An equal share of the band for every device that has a task in this frame \[Hz\].
+pub(super) fn equal_share_hz(frame: &FrameView<'_>) -> f64 {
+    let with_task = |device: &&DeviceView| !device.candidates.is_empty();
+    frame.bandwidth_hz / frame.devices.iter().filter(with_task).count().max(1) as f64
+}
+
+/// The candidate's time to send in `share_hz` of the band, at a margin below the average gain.
 pub(super) fn equal_slice(
     frame: &FrameView<'_>,
+    share_hz: f64,
     device: &DeviceView,
     candidate: &Candidate,
     gain_margin: f64,
 ) -> Slice {
     Slice {
         radio: frame.radio,
-        bandwidth_hz: frame.bandwidth_hz / frame.devices.len() as f64,
+        bandwidth_hz: share_hz,
         gain: device.gain * gain_margin,
         power_max_w: device.power_max_w,
         time_s: candidate.transmit_time_s.max(0.0),
