@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""enachi-mux beside enachi on a grid of users, band and deadline: accuracy, paired difference, settled energy.
+"""enachi-mux and enachi-max beside enachi on a grid of users, band and deadline: accuracy, paired difference, settled energy.
 
     scripts/mux.py users | grid | measured [--binary target/release/enachi]
 
@@ -51,7 +51,7 @@ def main():
     parser.add_argument("--binary", default=str(ROOT / "target/release/enachi"))
     arguments = parser.parse_args()
     common = ["frames=300", "warmup_frames=100", "seeds=3"]
-    pair = ["enachi", "enachi-mux"]
+    pair = ["enachi", "enachi-mux", "enachi-max"]
 
     def header(first, policies):
         print(f"| {first} | " + " | ".join(policies) + " |")

@@ -46,6 +46,17 @@ impl Fading {
     }
 }
 
+/// Share of the mean gain at which a steady channel has the mean rate of a fading one at mean signal-to-noise ratio γ
+/// and constant power: (2^E\[log2(1 + γ x)\] − 1)/γ, from 1 where γ is small to [`Fading::geometric_share`].
+pub fn rate_share(fading: Fading, mean_snr: f64) -> f64 {
+    // Below, rounding would decide; the share is 1 − O(γ) there.
+    if fading == Fading::None || mean_snr <= 1e-6 {
+        return 1.0;
+    }
+    let steady = (fading.efficiency(mean_snr) * std::f64::consts::LN_2).exp_m1() / mean_snr;
+    steady.clamp(fading.geometric_share(), 1.0)
+}
+
 /// Points of a quadrature over the power gain x of a Rician channel of mean 1.
 ///
 /// The trapezoidal rule in ln √x, where the density is analytic and dies off at both ends, so that it converges
@@ -264,6 +275,21 @@ mod tests {
                     "{k} {snr}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_steady_channel_at_the_rate_share_has_the_mean_rate() {
+        for fading in [Fading::None, Fading::Rayleigh, Fading::Rician { k: 4.0 }] {
+            for snr in [1e-3, 0.3, 10.0, 1e3] {
+                let share = rate_share(fading, snr);
+                let steady = (share * snr).ln_1p() / std::f64::consts::LN_2;
+                assert!(
+                    (steady / fading.efficiency(snr) - 1.0).abs() < 1e-4,
+                    "{fading:?} {snr}"
+                );
+            }
+            assert_eq!(rate_share(fading, 0.0), 1.0);
         }
     }
 

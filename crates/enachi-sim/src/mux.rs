@@ -1,10 +1,12 @@
-//! Planning again within a frame: `enachi-mux`.
+//! Planning again within a frame: `enachi-mux` and `enachi-max`.
 //!
 //! The task level fixes cuts at the start of the frame. Every `period_slots` the edge then solves P1.2 (17) once more
 //! for the devices that still send, with what is left of each window, what is left of each stream, and the worth of further
 //! bits to a task that has not been stopped ([`ConditionalCurves`]); the plan reaches the devices `delay_slots` later. A
 //! band that a plan reserves for a device that is not (or no longer) sending is shared out among those that are, in
 //! proportion to their own, at their planned power: bits for no energy.
+//!
+//! `enachi-max` counts equivalent bits ([`enachi_core::packet::stopping`]) at the mean rate of the fading channel.
 //!
 //! A picture is sent whole or not at all, so it keeps the band that it was granted (and its share of what lies idle).
 
@@ -13,73 +15,123 @@ use crate::scenario::{Packet, StopKind};
 use crate::upload::{Law, Row, Rule, Upload, Uploaded};
 use crate::world::Gains;
 use enachi_core::curve::{AccuracyCurve, CurveError};
+use enachi_core::fading::rate_share;
 use enachi_core::packet::conditional::ConditionalCurves;
+use enachi_core::packet::stopping::{EXPONENTS, exponent, nearest_exponent};
 use enachi_core::packet::{Link, Sender, Slot};
 use enachi_core::profile::{LadderKind, Stream};
 use enachi_core::radio::Radio;
-use enachi_core::task::{CutOption, DeviceProblem, Plan, Problem, Settings, Solver};
+use enachi_core::task::{CutOption, DeviceProblem, Plan, Problem, Replanning, Settings, Solver};
+
+/// Parts into which images are divided to be left out of their own curves. Curves of half the images wobble by two points,
+/// and plans within the frame go after every wobble.
+const FOLDS: usize = 10;
 
 /// Curves of all embedded streams under one stop rule.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ConditionalTables {
-    /// By stream; entry `image % len` was made without the image.
-    parts: Vec<Vec<ConditionalCurves>>,
+    /// Exponents of (E) for which there are curves; `None` for bits as they are.
+    exponents: Vec<Option<f64>>,
+    /// By stream, fold, exponent; fold `image % folds` was made without the image.
+    curves: Vec<Vec<Vec<ConditionalCurves>>>,
 }
 
 impl ConditionalTables {
     /// Under the stop rule of `packet`. The marginal rule has no threshold: its curves are those of all tasks.
-    pub fn fit(deployment: &Deployment, packet: &Packet) -> Result<Self, DeploymentError> {
-        let mut parts = Vec::new();
+    pub fn fit(
+        deployment: &Deployment,
+        packet: &Packet,
+        replanning: Replanning,
+    ) -> Result<Self, DeploymentError> {
+        let exponents = match replanning {
+            Replanning::StoppingAware => EXPONENTS.map(Some).to_vec(),
+            Replanning::Never | Replanning::Bits => vec![None],
+        };
+        let mut curves = Vec::new();
         for (cut_index, cut) in deployment.profile.cuts.iter().enumerate() {
             for (stream_index, stream) in cut.streams.iter().enumerate() {
                 let (c, s) = (cut_index as u32, stream_index as u32);
-                let threshold = |image| match packet.stop {
-                    StopKind::Entropy => deployment.threshold_nats(packet.uncertainty, c, s, image),
-                    StopKind::Never | StopKind::Marginal => f64::NEG_INFINITY,
-                };
-                let made = stream_curves(stream, packet, threshold);
-                parts.push(made.map_err(|source| DeploymentError::Curve {
+                let threshold = |image| deployment.stop_threshold_nats(packet, c, s, image);
+                let made = stream_curves(stream, packet, threshold, &exponents);
+                curves.push(made.map_err(|source| DeploymentError::Curve {
                     cut: cut.name.clone(),
                     source,
                 })?);
             }
         }
-        Ok(Self { parts })
+        Ok(Self { exponents, curves })
     }
 
-    fn of(&self, stream: usize, image: usize) -> &ConditionalCurves {
-        let parts = &self.parts[stream];
-        &parts[image % parts.len()]
+    /// Of a device that holds `share` of the band at signal-to-noise ratio `snr`.
+    fn of(&self, stream: usize, image: usize, share: f64, snr: f64) -> &ConditionalCurves {
+        let folds = &self.curves[stream];
+        let by_exponent = &folds[image % folds.len()];
+        let entry = match self.exponents[0] {
+            None => 0,
+            Some(_) => nearest_exponent(exponent(share, snr)),
+        };
+        &by_exponent[entry]
     }
 }
 
-/// Curves of one stream, in halves where they are measured; none for a ladder of alternatives.
+/// Curves of one stream, in folds where they are measured; none for a ladder of alternatives.
 fn stream_curves(
     stream: &Stream,
     packet: &Packet,
     threshold_nats: impl Fn(usize) -> f64,
-) -> Result<Vec<ConditionalCurves>, CurveError> {
+    exponents: &[Option<f64>],
+) -> Result<Vec<Vec<ConditionalCurves>>, CurveError> {
     let samples = &stream.samples;
     if stream.ladder != LadderKind::Embedded {
         return Ok(Vec::new());
     }
-    if samples.images > 0 {
-        let nats = samples.uncertainty_nats(packet.uncertainty.into());
-        // A profile of a single image has nobody to learn from but itself.
-        let halves = samples.images.min(2);
-        let half = |half: usize| {
-            let others = |image: usize| halves == 1 || image % 2 != half;
-            ConditionalCurves::measured(samples, nats, &threshold_nats, others)
+    // A profile of a single image has nobody to learn from but itself; a modelled curve has no images.
+    let folds = samples.images.clamp(1, FOLDS);
+    let of_fold = |fold: usize| {
+        let others = |image: usize| folds == 1 || image % folds != fold;
+        let one = |exponent: &Option<f64>| {
+            begun_curves(stream, packet, &threshold_nats, others, *exponent)
         };
-        return (0..halves).map(half).collect();
-    }
-    let Some(surrogate) = &stream.surrogate else {
-        return Ok(Vec::new());
+        exponents.iter().map(one).collect()
     };
-    let stops = packet.stop == StopKind::Entropy;
-    let maps = stream.total_chunks as usize;
-    let modelled = ConditionalCurves::modelled(surrogate, maps, stream.total_bits, stops)?;
-    Ok(vec![modelled])
+    (0..folds).map(of_fold).collect()
+}
+
+/// Curves of an embedded stream from the images for which `use_image` holds, or of its surrogate.
+fn begun_curves(
+    stream: &Stream,
+    packet: &Packet,
+    threshold_nats: impl Fn(usize) -> f64,
+    use_image: impl Fn(usize) -> bool,
+    exponent: Option<f64>,
+) -> Result<ConditionalCurves, CurveError> {
+    let samples = &stream.samples;
+    match &stream.surrogate {
+        Some(surrogate) if samples.images == 0 => {
+            let stops = packet.stop == StopKind::Entropy;
+            let maps = stream.total_chunks as usize;
+            ConditionalCurves::modelled(surrogate, maps, stream.total_bits, stops, exponent)
+        }
+        _ => {
+            let nats = samples.uncertainty_nats(packet.uncertainty.into());
+            ConditionalCurves::measured(samples, nats, threshold_nats, use_image, exponent)
+        }
+    }
+}
+
+/// Accuracy under `packet`'s stop rule against equivalent bits before the first slot, as the task level of a stopping-aware
+/// policy in a cell of `devices` plans with it.
+pub(crate) fn stopping_aware_curve(
+    stream: &Stream,
+    packet: &Packet,
+    threshold_nats: impl Fn(usize) -> f64,
+    devices: usize,
+) -> Result<AccuracyCurve, CurveError> {
+    // The plan is yet to be made: equal shares at 12 dB. Once devices send, their own share and ratio count.
+    const SNR: f64 = 16.0;
+    let exponent = exponent(1.0 / devices.max(1) as f64, SNR);
+    let curves = begun_curves(stream, packet, threshold_nats, |_| true, Some(exponent))?;
+    Ok(curves.at(0, 0.0).0.clone())
 }
 
 /// What is the same for all devices of a frame.
@@ -165,6 +217,16 @@ impl<N: Fn(usize) -> f64> Sending<'_, N> {
         (uploaded, self.sent_any)
     }
 
+    /// Mean signal-to-noise ratio of the last plan.
+    fn planned_snr(&self, radio: &Radio) -> f64 {
+        let noise_w = radio.noise_power_w(self.reserved_hz);
+        if noise_w > 0.0 {
+            self.planned_gain * self.reference_w / noise_w
+        } else {
+            0.0
+        }
+    }
+
     /// Whether it may still use band at or after `slot`.
     fn open_after(&self, slot: u32) -> bool {
         !self.sender.released() && self.sender.window().end > slot
@@ -216,11 +278,14 @@ pub struct Replanner {
     curves: Vec<AccuracyCurve>,
     /// Entry of [`DeviceProblem`]s in the list of uploads.
     origin: Vec<usize>,
+    replanning: Replanning,
 }
 
-impl Default for Replanner {
-    fn default() -> Self {
-        Self {
+impl Replanner {
+    /// `None` for a policy whose plan holds for the frame.
+    pub fn new(replanning: Replanning) -> Option<Self> {
+        (replanning != Replanning::Never).then(|| Self {
+            replanning,
             // One option per device: what is left to search is which of two points of a curve, worth little.
             solver: Solver::new(Settings {
                 gap_target: 1e-4,
@@ -231,11 +296,9 @@ impl Default for Replanner {
             devices: Vec::new(),
             curves: Vec::new(),
             origin: Vec::new(),
-        }
+        })
     }
-}
 
-impl Replanner {
     /// Run the slots of a frame.
     pub fn run<N: Fn(usize) -> f64>(
         &mut self,
@@ -296,7 +359,9 @@ impl Replanner {
             let window = upload.sender.window();
             let slots = window.end - window.first.max(effect);
             let first = self.options.len() as u32;
-            let curves = tables.of(upload.stream, upload.upload.image);
+            let snr = upload.planned_snr(&situation.radio);
+            let share = upload.reserved_hz / situation.bandwidth_hz;
+            let curves = tables.of(upload.stream, upload.upload.image, share, snr);
             let begun = upload.sender.begun(&upload.row);
             let (curve, begun) = curves.at(upload.sender.checkpoint(), begun);
             if self.curves.len() == self.options.len() {
@@ -310,7 +375,13 @@ impl Replanner {
             });
             self.devices.push(DeviceProblem {
                 energy_queue_j: upload.upload.energy_queue_j,
-                gain: upload.planned_gain,
+                gain: match self.replanning {
+                    Replanning::StoppingAware => {
+                        upload.planned_gain
+                            * rate_share(upload.upload.deployment.fading_view(), snr)
+                    }
+                    Replanning::Never | Replanning::Bits => upload.planned_gain,
+                },
                 power_max_w: upload.upload.power_max_w(),
                 weight: upload.weight,
                 options: first..first + 1,

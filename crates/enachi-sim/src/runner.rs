@@ -13,7 +13,7 @@ use enachi_core::profile::{CutKind, LadderKind};
 use enachi_core::queue::EnergyQueue;
 use enachi_core::record::{FrameRecord, Outcome, SlotRecord, StopReason};
 use enachi_core::task::{
-    Candidate, DeviceView, FrameOutcome, FrameView, PlanQuality, TaskGrant, TaskPolicy,
+    Candidate, DeviceView, FrameOutcome, FrameView, PlanQuality, Replanning, TaskGrant, TaskPolicy,
 };
 
 /// Receives records as frames end.
@@ -87,7 +87,9 @@ impl<'a> Runner<'a> {
         let scenario = &deployment.scenario;
         let policy = factory.make(&variant.policy)?;
         let offered = factory.offered(&variant.policy);
-        let offer = deployment.offer(policy.stream_use(), offered, variant.curve)?;
+        let aware = policy.replanning() == Replanning::StoppingAware;
+        let stops = aware.then_some(&variant.packet);
+        let offer = deployment.offer(policy.stream_use(), offered, variant.curve, stops)?;
         let world = World::new(seed, deployment.fading, scenario.channel.shadowing_db);
         let channel = &scenario.channel;
         let base_gains: Vec<f64> = deployment
@@ -133,7 +135,7 @@ impl<'a> Runner<'a> {
             outcomes: vec![FrameOutcome::default(); count],
             gains: vec![0.0; count],
             batches_s: vec![0.0; deployment.deadlines_s.len()],
-            replanner: policy.multiplexes().then(Replanner::default),
+            replanner: Replanner::new(policy.replanning()),
             frame: 0,
             deployment,
             variant,
@@ -262,8 +264,9 @@ impl<'a> Runner<'a> {
                 sending(upload, view.gain, view.weight)
             });
         let mut uploads: Vec<_> = uploads.collect();
-        let tables = self.deployment.conditional(&self.variant.packet);
-        let tables = tables.expect("prepared for every policy that multiplexes");
+        let (packet, replanning) = (&self.variant.packet, self.policy.replanning());
+        let tables = self.deployment.conditional(packet, replanning);
+        let tables = tables.expect("prepared for every policy that plans again");
         replanner.run(&situation, tables, &mut uploads, |device, slot| {
             if sink.wants_slots() {
                 sink.slot(self.slot_record(device, slot));
@@ -394,8 +397,9 @@ impl<'a> Runner<'a> {
         let slot_s = deployment.scenario.frame.slot_s;
         let mut window = Window::between(record.ready_time_s, record.batch_time_s, slot_s);
         // A plan within the frame may still find band for an embedded stream.
-        let may_send =
-            self.policy.multiplexes() && candidate.ladder == LadderKind::Embedded || sends(grant);
+        let may_send = self.policy.replanning() != Replanning::Never
+            && candidate.ladder == LadderKind::Embedded
+            || sends(grant);
         if !may_send {
             window.end = window.first;
         }

@@ -72,9 +72,8 @@ pub fn variants(
             StopKind::Entropy => deployment.fit_thresholds(variant.packet.uncertainty),
             StopKind::Never => {}
         }
-        if factory.make(&variant.policy)?.multiplexes() {
-            deployment.fit_conditional(&variant.packet)?;
-        }
+        let replanning = factory.make(&variant.policy)?.replanning();
+        deployment.fit_conditional(&variant.packet, replanning)?;
     }
     Ok(variants)
 }

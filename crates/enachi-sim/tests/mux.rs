@@ -51,8 +51,14 @@ fn paper(policies: &str) -> Records {
 
 #[test]
 fn the_cell_is_never_oversubscribed() {
+    for policy in ["enachi-mux", "enachi-max"] {
+        check_band(policy);
+    }
+}
+
+fn check_band(policy: &str) {
     // The band in use follows from the bits of a slot: b = ω t log2(1 + h p/(N0 ω)), which grows with ω.
-    let records = measured("\"enachi-mux\"", "");
+    let records = measured(&format!("\"{policy}\""), "");
     let band = |slot: &SlotRecord| {
         let bits = |hz: f64| {
             let efficiency = (1.0 + slot.gain * slot.power_w / (2e-20 * hz)).log2();
@@ -118,7 +124,8 @@ fn same_records_on_any_number_of_threads() {
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         let pool = pool.build().unwrap();
-        pool.install(|| measured("\"enachi-mux\"", "[mux]\nperiod_slots = 3").frames)
+        let policies = "\"enachi-mux\", \"enachi-max\"";
+        pool.install(|| measured(policies, "[mux]\nperiod_slots = 3").frames)
     };
     assert_eq!(on(1), on(3));
 }
@@ -139,6 +146,18 @@ fn bands_of_stopped_devices_are_worth_points() {
             .count()
     };
     assert!(stopped(1) > stopped(0));
+}
+
+/// Counting bits by those who get to send them saves the energy that was planned for tasks which stop.
+#[test]
+fn counting_stops_saves_energy_at_equal_accuracy() {
+    let records = paper("policies=[\"enachi-mux\",\"enachi-max\"]");
+    let rows = |policy: u16| records.frames.iter().filter(move |r| r.policy == policy);
+    let right = |policy: u16| rows(policy).filter(|r| r.correct).count() as f64;
+    let sent_j = |policy: u16| rows(policy).map(|r| r.energy_transmit_j).sum::<f64>();
+    let frames = rows(0).count() as f64;
+    assert!((right(1) - right(0)) / frames > -0.01);
+    assert!(sent_j(1) < 0.95 * sent_j(0), "{} {}", sent_j(1), sent_j(0));
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod marginal;
 pub mod power;
 pub mod replay;
 pub mod stop;
+pub mod stopping;
 pub mod threshold;
 pub mod tradeoff;
 mod transmit;

@@ -20,8 +20,8 @@ pub use crate::fading::Fading;
 pub use band::{BandUse, Slice, best_option, option_at_band};
 pub use names::nearest;
 pub use policy::{
-    Candidate, DeviceView, FrameOutcome, FrameView, Level, PlanQuality, PowerMode, StreamUse,
-    TaskGrant, TaskPolicy,
+    Candidate, DeviceView, FrameOutcome, FrameView, Level, PlanQuality, PowerMode, Replanning,
+    StreamUse, TaskGrant, TaskPolicy,
 };
 pub use problem::{CutOption, DeviceProblem, Grant, Plan, Problem, ProblemError};
 pub use sequential::Sequential;

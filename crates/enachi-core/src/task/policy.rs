@@ -171,6 +171,20 @@ pub struct FrameOutcome {
     pub deadline_cut: bool,
 }
 
+/// How a frame's plan goes on once devices send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Replanning {
+    /// It holds for the frame.
+    #[default]
+    Never,
+    /// Made again every few slots over the devices that still send; bits count as they are.
+    Bits,
+    /// The same, and a bit counts by the share of tasks that get to send it (`packet::stopping`), at the start of the
+    /// frame too: [`FrameView::curves`] of embedded streams are accuracy *with* stops against equivalent bits. Rates
+    /// are the mean rates of the fading channel.
+    StoppingAware,
+}
+
 /// A task-level policy. Called once a frame, so dispatch may be dynamic; must not allocate once warm.
 pub trait TaskPolicy: Send {
     /// Name in scenario files, on the command line and in records.
@@ -189,8 +203,8 @@ pub trait TaskPolicy: Send {
     fn reset(&mut self) {}
 
     /// Whether band and reference power are planned again within the frame, over the devices still sending.
-    fn multiplexes(&self) -> bool {
-        false
+    fn replanning(&self) -> Replanning {
+        Replanning::Never
     }
 
     /// Bandwidth price of the last plan and its gap, where the policy has them.

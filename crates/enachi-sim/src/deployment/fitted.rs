@@ -7,6 +7,7 @@ use crate::scenario::{Packet, StopKind, UncertaintyKind};
 use enachi_core::packet::marginal::{ContinuationTable, cross_fitted};
 use enachi_core::packet::threshold::Thresholds;
 use enachi_core::profile::{LadderKind, Stream};
+use enachi_core::task::Replanning;
 
 /// Everything fitted.
 #[derive(Clone, Debug, Default)]
@@ -15,8 +16,8 @@ pub(super) struct Fitted {
     continuation: PerUncertainty<Option<[ContinuationTable; 2]>>,
     /// H_th per stream name entry, where the scenario gives none and the stream is measured.
     thresholds: PerUncertainty<Option<Thresholds>>,
-    /// What further bits are worth to tasks that were not stopped, by packet settings that some policy multiplexes under.
-    conditional: Vec<(StopKind, UncertaintyKind, ConditionalTables)>,
+    /// What further bits are worth to tasks that were not stopped, by packet settings that some policy plans again under.
+    conditional: Vec<(StopKind, UncertaintyKind, Replanning, ConditionalTables)>,
 }
 
 /// One entry per stream for each uncertainty that some policy's stop rule sees.
@@ -101,24 +102,37 @@ impl Deployment {
     }
 
     /// Prepare the curves for planning again within a frame under `packet`'s stop rule; its thresholds come first.
-    pub fn fit_conditional(&mut self, packet: &Packet) -> Result<(), DeploymentError> {
-        if self.conditional(packet).is_none() {
-            let tables = ConditionalTables::fit(self, packet)?;
-            self.fitted
-                .conditional
-                .push((packet.stop, packet.uncertainty, tables));
+    pub fn fit_conditional(
+        &mut self,
+        packet: &Packet,
+        replanning: Replanning,
+    ) -> Result<(), DeploymentError> {
+        if replanning != Replanning::Never && self.conditional(packet, replanning).is_none() {
+            let tables = ConditionalTables::fit(self, packet, replanning)?;
+            let key = (packet.stop, packet.uncertainty, replanning, tables);
+            self.fitted.conditional.push(key);
         }
         Ok(())
     }
 
     /// The curves that [`Self::fit_conditional`] prepared.
-    pub fn conditional(&self, packet: &Packet) -> Option<&ConditionalTables> {
-        let found = self
-            .fitted
-            .conditional
-            .iter()
-            .find(|(stop, kind, _)| (*stop, *kind) == (packet.stop, packet.uncertainty));
-        found.map(|(_, _, tables)| tables)
+    pub fn conditional(
+        &self,
+        packet: &Packet,
+        replanning: Replanning,
+    ) -> Option<&ConditionalTables> {
+        let wanted = (packet.stop, packet.uncertainty, replanning);
+        let mut known = self.fitted.conditional.iter();
+        let found = known.find(|(stop, kind, how, _)| (*stop, *kind, *how) == wanted);
+        found.map(|(_, _, _, tables)| tables)
+    }
+
+    /// Uncertainty at which `packet`'s rule stops `image` \[nat\]; −∞ for rules without a threshold.
+    pub fn stop_threshold_nats(&self, packet: &Packet, cut: u32, stream: u32, image: usize) -> f64 {
+        match packet.stop {
+            StopKind::Entropy => self.threshold_nats(packet.uncertainty, cut, stream, image),
+            StopKind::Never | StopKind::Marginal => f64::NEG_INFINITY,
+        }
     }
 
     /// H_th that decides about `image` for rules that see `kind` \[nat\].

@@ -1,7 +1,8 @@
 //! What policies choose from: candidates of every device, their curves and levels.
 
 use super::{Deployment, DeploymentError, Device};
-use crate::scenario::CurveKind;
+use crate::mux::stopping_aware_curve;
+use crate::scenario::{CurveKind, Packet};
 use enachi_core::curve::{AccuracyCurve, CurveError};
 use enachi_core::energy::Compute;
 use enachi_core::profile::{CutKind, CutProfile, LadderKind, Stream};
@@ -53,11 +54,14 @@ impl Deployment {
     }
 
     /// Candidates for a policy that sends `stream_use` from the cuts in `offered` (those that send the input always find it).
+    /// With `stops`, curves of embedded streams are those of [`Replanning::StoppingAware`](enachi_core::task::Replanning)
+    /// under its stop rule.
     pub fn offer(
         &self,
         stream_use: StreamUse,
         offered: OfferedCuts,
         curve: CurveKind,
+        stops: Option<&Packet>,
     ) -> Result<Offer, DeploymentError> {
         let kind_cuts = |kind: CutKind| {
             let cuts = self.profile.cuts.iter().enumerate();
@@ -93,13 +97,18 @@ impl Deployment {
                     .extend(ladder_levels(profile, &profile.streams[index as usize]));
             }
             let levels = first..offer.levels.len() as u32;
-            let made = make_curve(
-                profile,
-                stream.map(|index| &profile.streams[index as usize]),
-                &offer.levels[first as usize..],
-                self.floor(),
-                curve,
-            );
+            let sent = stream.map(|index| &profile.streams[index as usize]);
+            let made = match (stops, sent, stream) {
+                (Some(packet), Some(sent), Some(index)) if sent.ladder == LadderKind::Embedded => {
+                    let cut = cut as u32;
+                    let threshold = |image| self.stop_threshold_nats(packet, cut, index, image);
+                    stopping_aware_curve(sent, packet, threshold, self.devices.len())
+                }
+                _ => {
+                    let levels = &offer.levels[first as usize..];
+                    make_curve(profile, sent, levels, self.floor(), curve)
+                }
+            };
             offer
                 .curves
                 .push(made.map_err(|source| DeploymentError::Curve {

@@ -4,6 +4,7 @@
 //! |---|---|---|---|---|
 //! | `enachi` | joint optimum | joint optimum | tracks the optimum slot by slot | by importance, may be stopped |
 //! | `enachi-mux` | as `enachi` | as `enachi`, again every few slots over the devices still sending | as `enachi` | as `enachi` |
+//! | `enachi-max` | as `enachi`, counting the bits that tasks get to send before they are stopped | as `enachi-mux`, on that count | as `enachi` | as `enachi` |
 //! | `enachi-sequential` | each device its own best | optimum for those cuts | as `enachi` | as `enachi` |
 //! | `progressive-ftx@CUT` | fixed | as `enachi` | as `enachi` | as `enachi` |
 //! | `effect-dnn` | per frame | equal share | per frame, constant | the whole tensor, no order, no stop |
@@ -37,7 +38,7 @@ pub use sc_cao::{ScCao, ScCaoParams};
 pub use shared::EqualShareParams;
 
 use super::names::nearest;
-use super::policy::TaskPolicy;
+use super::policy::{Replanning, TaskPolicy};
 use serde::{Deserialize, Serialize};
 
 /// What the sources of the baselines leave open. Every value is a parameter to be tuned to the policy's best.
@@ -137,9 +138,10 @@ pub enum PolicyError {
 }
 
 /// All names; a `@CUT` is to be replaced by the name of a cut or its index in the profile.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "enachi",
     "enachi-mux",
+    "enachi-max",
     "enachi-sequential",
     "progressive-ftx@CUT",
     "effect-dnn",
@@ -169,8 +171,9 @@ pub fn by_name(
         return Err(cut_error("takes no cut"));
     }
     Ok(match base {
-        "enachi" => Box::new(Enachi::default()),
-        "enachi-mux" => Box::new(Enachi::multiplexed()),
+        "enachi" => Box::new(Enachi::new(Replanning::Never)),
+        "enachi-mux" => Box::new(Enachi::new(Replanning::Bits)),
+        "enachi-max" => Box::new(Enachi::new(Replanning::StoppingAware)),
         "enachi-sequential" => Box::new(EnachiSequential::default()),
         "progressive-ftx" => match cut {
             Some(cut) => Box::new(ProgressiveFtx::new(name, cut)),
