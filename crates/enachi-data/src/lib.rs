@@ -1,3 +1,4 @@
-//! Files: the measured profile of a network, and what is recorded of a run.
+//! Files: the measured profile of a network, what is recorded of a run, and the dataset of a sweep.
 pub mod profile;
 pub mod records;
+pub mod sweep;
