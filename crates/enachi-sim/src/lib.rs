@@ -2,6 +2,7 @@
 //!
 //! [`scenario`] reads and checks the file; [`deployment`] puts it on a profile; [`world`] is what all policies meet;
 //! [`runner`] runs one policy in one world, frame by frame; [`simulate`] runs them all; [`summary`] condenses.
+pub mod bootstrap;
 pub mod deployment;
 pub mod device;
 pub mod explain;

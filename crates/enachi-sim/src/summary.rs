@@ -1,11 +1,8 @@
 //! What each policy achieved: means, rates, and accuracy intervals by a two-level bootstrap clustered by image.
 //!
-//! The uncertainty of an accuracy comes from the images first and from the seeds second. A bootstrap replicate draws
-//! images with replacement and seeds with replacement; a device-frame counts as often as its image times its seed
-//! was drawn. All policies share the replicates, so differences between policies are paired. On a curve-only profile a
-//! task (device, frame) takes the place of the image.
+//! The uncertainty of an accuracy comes from the images first and from the seeds second ([`crate::bootstrap`]).
 
-use crate::rng::{Draws, Purpose};
+use crate::bootstrap::{ClusterTally, ClusterWeights, accuracies, interval};
 use crate::scenario::Scenario;
 use crate::simulate::Records;
 use enachi_core::record::{FrameRecord, Outcome};
@@ -201,82 +198,23 @@ fn cut_share(cuts: &[String], rows: &[&FrameRecord]) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// Right answers and device-frames of one cluster (image) in one seed.
-#[derive(Clone, Copy, Default)]
-struct Cell {
-    right: f64,
-    count: f64,
-}
-
 /// Accuracies of every policy in every replicate.
 fn bootstrap(scenario: &Scenario, rows: &[Vec<&FrameRecord>]) -> Vec<Vec<f64>> {
-    let seeds = scenario.seeds as usize;
     let devices = scenario.device_count() as u32;
     // The image, or without images the task itself.
     let cluster = |r: &FrameRecord| r.image.unwrap_or(r.frame * devices + r.device) as usize;
-    let clusters = rows
-        .iter()
-        .flatten()
-        .map(|r| cluster(r) + 1)
-        .max()
-        .unwrap_or(0);
-    let tables: Vec<Vec<Cell>> = rows
-        .iter()
-        .map(|rows| {
-            let mut table = vec![Cell::default(); clusters * seeds];
-            for row in rows.iter().filter(|r| has_task(r)) {
-                let seed = row.seed.wrapping_sub(scenario.seed) as usize;
-                let cell = &mut table[cluster(row) * seeds + seed];
-                cell.right += f64::from(u8::from(row.correct));
-                cell.count += 1.0;
-            }
-            table
-        })
-        .collect();
-    let draws = Draws::new(scenario.seed);
+    let all = rows.iter().flatten();
+    let clusters = all.map(|r| cluster(r) + 1).max().unwrap_or(0);
     let replicates = scenario.output.bootstrap_replicates;
-    let mut accuracies = vec![Vec::with_capacity(replicates as usize); rows.len()];
-    let mut seed_weight = vec![0.0; seeds];
-    let mut cluster_weight = vec![0.0; clusters];
-    for replicate in 0..replicates {
-        resample(&draws, replicate, 0, &mut seed_weight);
-        resample(&draws, replicate, 1, &mut cluster_weight);
-        for (table, out) in tables.iter().zip(&mut accuracies) {
-            let (mut right, mut count) = (0.0, 0.0);
-            for (cells, weight) in table.chunks_exact(seeds.max(1)).zip(&cluster_weight) {
-                if *weight == 0.0 {
-                    continue;
-                }
-                for (cell, seed) in cells.iter().zip(&seed_weight) {
-                    right += weight * seed * cell.right;
-                    count += weight * seed * cell.count;
-                }
-            }
-            out.push(if count > 0.0 { right / count } else { 0.0 });
+    let weights = ClusterWeights::new(scenario.seed, replicates, clusters);
+    let accuracies = rows.iter().map(|rows| {
+        let mut tallies = vec![ClusterTally::new(clusters); scenario.seeds as usize];
+        for row in rows.iter().filter(|r| has_task(r)) {
+            let seed = row.seed.wrapping_sub(scenario.seed) as usize;
+            tallies[seed].add(cluster(row), row.correct);
         }
-    }
-    accuracies
-}
-
-/// How often each of `weights.len()` items is drawn in as many draws with replacement.
-fn resample(draws: &Draws, replicate: u32, level: u32, weights: &mut [f64]) {
-    weights.fill(0.0);
-    let n = weights.len();
-    for block in 0..n.div_ceil(4) {
-        let words = draws.block(Purpose::Bootstrap, level, replicate, block as u32);
-        for word in words.iter().take(n - block * 4) {
-            // Multiply-shift: uniform over 0..n up to n/2^32.
-            weights[((u64::from(*word) * n as u64) >> 32) as usize] += 1.0;
-        }
-    }
-}
-
-/// 2.5 % and 97.5 % quantiles.
-fn interval(mut values: Vec<f64>) -> [f64; 2] {
-    values.sort_by(f64::total_cmp);
-    let at = |q: f64| {
-        let index = (q * (values.len().max(1) - 1) as f64).round() as usize;
-        values.get(index).copied().unwrap_or(0.0)
-    };
-    [at(0.025), at(0.975)]
+        let sketches: Vec<_> = tallies.iter().map(|tally| weights.sketch(tally)).collect();
+        accuracies(scenario.seed, replicates, &sketches)
+    });
+    accuracies.collect()
 }

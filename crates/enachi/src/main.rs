@@ -1,10 +1,10 @@
-//! The `enachi` command: profile a network, look at the profile, plan one frame, simulate many.
+//! The `enachi` command: profile a network, look at the profile, plan one frame, simulate many, sweep.
 
 mod cmd;
 
 use clap::{Parser, Subcommand};
 
-/// Energy-aware split inference over a wireless link: profile, plan, simulate.
+/// Energy-aware split inference over a wireless link: profile, plan, simulate, sweep.
 #[derive(Parser)]
 #[command(name = "enachi", version, about, propagate_version = true)]
 struct Cli {
@@ -22,6 +22,8 @@ enum Command {
     Show(cmd::show::Args),
     /// Run devices and an edge server slot by slot.
     Simulate(cmd::simulate::Args),
+    /// Run a grid of scenarios, policies and seeds on all cores.
+    Sweep(Box<cmd::sweep::Args>),
     /// Solve the task-level problem of one frame.
     Plan(cmd::plan::Args),
     /// Explain one device-frame of a recorded run.
@@ -34,6 +36,10 @@ fn main() -> std::process::ExitCode {
         Command::Profile(args) => cmd::profile::run(*args),
         Command::Show(args) => cmd::show::run(args),
         Command::Simulate(args) => cmd::simulate::run(args),
+        Command::Sweep(args) => match cmd::sweep::run(*args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Plan(args) => cmd::plan::run(args),
         Command::Explain(args) => cmd::explain::run(args),
     };

@@ -23,6 +23,8 @@ row! {
         devices: u64,
         /// Device-frames counted.
         device_frames: u64,
+        /// Of them, those with a task. Accuracy, bits, outcomes and other means but energy count over these.
+        tasks: u64,
         /// Right answers, ENACHI (10).
         accuracy: f64,
         /// Lower end.
@@ -63,6 +65,10 @@ row! {
         answer_time_s: f64,
         /// Mean accuracy that plans counted on.
         planned_accuracy: f64,
+        /// Share of the arrived tasks that found no place to wait; NaN unless tasks arrive at random.
+        dropped: f64,
+        /// Mean time that tasks waited for their frame \[s\].
+        waiting_s: f64,
         /// Share that was sent whole.
         delivered: f64,
         /// Share released by the stop rule.

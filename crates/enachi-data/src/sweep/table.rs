@@ -31,9 +31,14 @@ pub trait Row: Sized {
 macro_rules! row {
     ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $field:ident: $kind:ty,)* }) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, Default, PartialEq)]
+        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
         pub struct $name {
             $($(#[$about])* pub $field: $kind,)*
+        }
+
+        impl $name {
+            /// Names of the columns, in order.
+            pub const COLUMNS: &[&str] = &[$(stringify!($field),)*];
         }
 
         impl $crate::sweep::table::Row for $name {

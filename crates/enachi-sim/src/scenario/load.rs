@@ -122,8 +122,8 @@ fn syntax_error(error: &toml::de::Error, text: &str, file: &str) -> ScenarioErro
     }
 }
 
-/// Place, message and suggestion of an error in `text`.
-pub(crate) fn locate(error: &toml::de::Error, text: &str) -> (String, String, String) {
+/// Of an error in `text`: its place (`:3:1` and the line), the message, and "; did you mean ..." or nothing.
+pub fn locate(error: &toml::de::Error, text: &str) -> (String, String, String) {
     let place = error.span().map_or(String::new(), |span| {
         let before = &text[..span.start.min(text.len())];
         let line = before.matches('\n').count() + 1;

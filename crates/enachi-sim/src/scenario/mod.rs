@@ -4,8 +4,7 @@ mod check;
 mod load;
 mod model;
 
-pub(crate) use load::locate;
-pub use load::{ScenarioError, load, nearest, parse};
+pub use load::{ScenarioError, load, locate, nearest, parse};
 
 use enachi_core::task::policies::PolicyParams;
 use schemars::JsonSchema;

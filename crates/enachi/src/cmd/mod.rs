@@ -5,3 +5,4 @@ pub mod plan;
 pub mod profile;
 pub mod show;
 pub mod simulate;
+pub mod sweep;

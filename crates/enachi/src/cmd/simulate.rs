@@ -330,14 +330,14 @@ fn policy_table(summary: &Summary) -> Table {
 }
 
 /// A rule under the header, and nothing else.
-fn plain_table() -> Table {
+pub(super) fn plain_table() -> Table {
     let mut table = Table::new();
     let rule = LineStyle::none().fill('─').junction('─');
     table.load_style(TableStyle::new().header_separator(rule));
     table
 }
 
-fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
+pub(super) fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
         if columns.contains(&index) {

@@ -1,0 +1,396 @@
+//! Sweeps: a grid of scenario keys × policies × seeds, run on all cores, resumed where it was, merged into one dataset.
+//!
+//! ```no_run
+//! use enachi_sweep::{RunOptions, Sweep, Unwatched};
+//! # fn main() -> Result<(), enachi_sweep::SweepError> {
+//! let sweep = Sweep::read("sweeps/paper.toml".as_ref())?.quick(true);
+//! let outcome = sweep.run("runs/paper-quick".as_ref(), &RunOptions::default(), &Unwatched)?;
+//! let manifest = enachi_sweep::merge(&outcome.folder, &[])?;
+//! println!("{} of {} runs failed", manifest.failed_runs, manifest.runs);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`spec`] reads the sweep file; [`plan`] numbers points and runs and splits them into shards; a run is condensed by [`tally`]
+//! while it runs and kept in a [`journal`]; [`merge()`] turns journals into the dataset of `docs/sweep-format.md`. A policy of
+//! one's own joins with [`Sweep::with_policy`].
+
+pub mod journal;
+mod merge;
+pub mod plan;
+mod points;
+pub mod spec;
+mod stats;
+pub mod tally;
+mod work;
+
+pub use merge::{TIMING_FILE, merge, read_plan};
+pub use points::Setting;
+
+use crate::journal::{Journal, JournalError};
+use crate::plan::{PLAN_FILE, Plan, Shard};
+use crate::spec::{SpecError, SweepFile};
+use enachi_core::task::TaskPolicy;
+use enachi_data::sweep::{DatasetError, write_atomically};
+use enachi_sim::policies::PolicyFactory;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A sweep that cannot run or be merged.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The sweep file.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A key, policy or profile that the sweep names.
+    #[error("{file}: {problem}")]
+    Plan {
+        /// Sweep file.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The folder is in use for something else.
+    #[error(
+        "{folder}: holds another sweep, or this one with other settings or from another version; choose another --out, or pass --force to drop what it holds"
+    )]
+    OtherSweep {
+        /// Folder.
+        folder: String,
+    },
+    /// There is nothing to merge.
+    #[error(
+        "{folder}: holds no sweep: {PLAN_FILE} is missing; start with `enachi sweep run FILE.toml --out {folder}`"
+    )]
+    NoSweep {
+        /// Folder.
+        folder: String,
+    },
+    /// Runs are missing.
+    #[error(
+        "{folder}: not finished: shard {missing}; run what is missing with `enachi sweep run FILE.toml --shard I/N --out {folder}`, then merge again"
+    )]
+    Unfinished {
+        /// Folder.
+        folder: String,
+        /// Which.
+        missing: String,
+    },
+    /// A part that does not fit.
+    #[error("{file}: {reason}")]
+    Part {
+        /// File.
+        file: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The dataset.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The file system refused.
+    #[error("{file}: {source}")]
+    Io {
+        /// File.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl SweepError {
+    fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            file: path.display().to_string(),
+            source,
+        }
+    }
+}
+
+/// Adds a policy to a factory.
+type Register = Arc<dyn Fn(PolicyFactory) -> PolicyFactory + Send + Sync>;
+
+/// A sweep file with what the command line changes.
+#[derive(Clone)]
+pub struct Sweep {
+    file: SweepFile,
+    /// The file, for errors and for what it names relative to itself.
+    path: PathBuf,
+    quick: bool,
+    overrides: Vec<String>,
+    policies: Vec<String>,
+    registered: Vec<Register>,
+}
+
+impl Sweep {
+    /// Read a sweep file.
+    pub fn read(path: &Path) -> Result<Self, SweepError> {
+        Ok(Self::new(SweepFile::read(path)?, path))
+    }
+
+    /// A sweep from text; `path` is what errors call it, and where files that it names are looked for.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, SweepError> {
+        Ok(Self::new(
+            SweepFile::parse(text, &path.display().to_string())?,
+            path,
+        ))
+    }
+
+    fn new(file: SweepFile, path: &Path) -> Self {
+        Self {
+            file,
+            path: path.into(),
+            quick: false,
+            overrides: Vec::new(),
+            policies: Vec::new(),
+            registered: Vec::new(),
+        }
+    }
+
+    /// Use the file's `[quick]` settings.
+    pub fn quick(mut self, quick: bool) -> Self {
+        self.quick = quick;
+        self
+    }
+
+    /// Set scenario keys, `key=value`; axes go before them.
+    pub fn set(mut self, overrides: &[String]) -> Self {
+        self.overrides.extend_from_slice(overrides);
+        self
+    }
+
+    /// Run these policies in place of the file's; an empty list changes nothing.
+    pub fn policies(mut self, policies: &[String]) -> Self {
+        self.policies = policies.to_vec();
+        self
+    }
+
+    /// Let the file name a policy of one's own; it goes before one of the core of the same name.
+    pub fn with_policy<P: TaskPolicy + 'static>(
+        mut self,
+        name: &str,
+        make: impl Fn() -> P + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let name = name.to_owned();
+        self.registered
+            .push(Arc::new(move |factory| factory.with(&name, make.clone())));
+        self
+    }
+
+    /// Name of the folder that results go to by default.
+    pub fn folder_name(&self) -> String {
+        let quick = if self.quick { "-quick" } else { "" };
+        format!("{}{quick}", self.file.name)
+    }
+
+    /// Number the points without running any.
+    pub fn plan(&self) -> Result<Plan, SweepError> {
+        Ok(points::Points::of(self)?.plan)
+    }
+
+    /// Run what is left of a shard. What was finished before, by whichever process, is kept.
+    pub fn run(
+        &self,
+        folder: &Path,
+        options: &RunOptions<'_>,
+        monitor: &impl Monitor,
+    ) -> Result<Outcome, SweepError> {
+        let points = points::Points::of(self)?;
+        let plan = &points.plan;
+        write_plan(folder, plan, options.force)?;
+        let runs = plan.runs();
+        let range = runs.of_shard(options.shard);
+        let (mut journal, places) = Journal::open(folder, &plan.plan_sha256, options.shard)?;
+        // A run that failed gets another chance: what it failed of may be mended.
+        let mut done = vec![false; range.len()];
+        for place in places.iter().filter(|place| !place.failed) {
+            if let Some(done) = place
+                .run
+                .checked_sub(range.start)
+                .and_then(|i| done.get_mut(i))
+            {
+                *done = true;
+            }
+        }
+        let mut todo: Vec<usize> = range
+            .clone()
+            .filter(|run| !done[run - range.start])
+            .collect();
+        // The largest first, so that no core is left with one of them at the end.
+        todo.sort_by_key(|run| (std::cmp::Reverse(runs.cost(*run)), *run));
+        let cost = |of: &mut dyn Iterator<Item = usize>| of.map(|run| runs.cost(run)).sum::<u64>();
+        monitor.started(&Start {
+            runs: range.len(),
+            left: todo.len(),
+            device_frames: cost(&mut range.clone()),
+            device_frames_left: cost(&mut todo.iter().copied()),
+        });
+        let watch = Watch::new(monitor, &runs, &todo);
+        work::work(
+            &points,
+            &runs,
+            &todo,
+            options.threads.max(1),
+            &mut journal,
+            options.cancel,
+            &watch,
+        )?;
+        let failed = watch.failed.load(Ordering::Relaxed);
+        let finished = watch.finished.load(Ordering::Relaxed);
+        Ok(Outcome {
+            folder: folder.into(),
+            runs: range.len(),
+            left: todo.len() - finished,
+            failed,
+        })
+    }
+}
+
+fn write_plan(folder: &Path, plan: &Plan, force: bool) -> Result<(), SweepError> {
+    let path = folder.join(PLAN_FILE);
+    std::fs::create_dir_all(folder).map_err(|e| SweepError::io(folder, e))?;
+    if path.exists() {
+        match read_plan(folder) {
+            Ok(old) if old == *plan => return Ok(()),
+            _ if force => clear(folder)?,
+            Ok(_) => {
+                return Err(SweepError::OtherSweep {
+                    folder: folder.display().to_string(),
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    } else {
+        // Never among files of something else.
+        let mut entries = std::fs::read_dir(folder).map_err(|e| SweepError::io(folder, e))?;
+        if entries.next().is_some() && !folder.join("parts").is_dir() {
+            return Err(SweepError::OtherSweep {
+                folder: folder.display().to_string(),
+            });
+        }
+    }
+    write_atomically(&path, plan.to_json().as_bytes())?;
+    Ok(())
+}
+
+/// Remove what a sweep wrote, the manifest first.
+fn clear(folder: &Path) -> Result<(), SweepError> {
+    use enachi_data::sweep::{MANIFEST_FILE, TABLES};
+    let named = [MANIFEST_FILE, TIMING_FILE, PLAN_FILE]
+        .into_iter()
+        .chain(TABLES);
+    for path in named
+        .map(|name| folder.join(name))
+        .filter(|path| path.is_file())
+    {
+        std::fs::remove_file(&path).map_err(|e| SweepError::io(&path, e))?;
+    }
+    let parts = folder.join("parts");
+    if parts.is_dir() {
+        std::fs::remove_dir_all(&parts).map_err(|e| SweepError::io(&parts, e))?;
+    }
+    Ok(())
+}
+
+/// How to run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunOptions<'a> {
+    /// Which part.
+    pub shard: Shard,
+    /// Threads.
+    pub threads: usize,
+    /// Once set, what is running is given up and what is finished kept.
+    pub cancel: &'a AtomicBool,
+    /// Drop another sweep that the folder holds.
+    pub force: bool,
+}
+
+impl Default for RunOptions<'_> {
+    fn default() -> Self {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        Self {
+            shard: Shard::WHOLE,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            cancel: &NEVER,
+            force: false,
+        }
+    }
+}
+
+/// What came of a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Folder.
+    pub folder: PathBuf,
+    /// Runs of the shard.
+    pub runs: usize,
+    /// Runs that were not reached.
+    pub left: usize,
+    /// Runs that failed.
+    pub failed: usize,
+}
+
+/// What is about to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// Runs of the shard.
+    pub runs: usize,
+    /// Of them, not yet done.
+    pub left: usize,
+    /// Device-frames of the shard.
+    pub device_frames: u64,
+    /// Of them, not yet done.
+    pub device_frames_left: u64,
+}
+
+/// Watches a sweep, from any thread.
+pub trait Monitor: Sync {
+    /// Before the first run.
+    fn started(&self, _start: &Start) {}
+    /// A run is done; `point` if it was the point's last.
+    fn finished(&self, _device_frames: u64, _failed: bool, _point: bool) {}
+}
+
+/// Watches nothing.
+pub struct Unwatched;
+
+impl Monitor for Unwatched {}
+
+/// Counts for a [`Monitor`].
+struct Watch<'a, M> {
+    monitor: &'a M,
+    runs: &'a plan::Runs,
+    /// Runs left of each point.
+    left: std::collections::HashMap<usize, std::sync::atomic::AtomicUsize>,
+    finished: std::sync::atomic::AtomicUsize,
+    failed: std::sync::atomic::AtomicUsize,
+}
+
+impl<'a, M: Monitor> Watch<'a, M> {
+    fn new(monitor: &'a M, runs: &'a plan::Runs, todo: &[usize]) -> Self {
+        let mut left: std::collections::HashMap<usize, std::sync::atomic::AtomicUsize> =
+            Default::default();
+        for run in todo {
+            *left.entry(runs.get(*run).point).or_default().get_mut() += 1;
+        }
+        Self {
+            monitor,
+            runs,
+            left,
+            finished: Default::default(),
+            failed: Default::default(),
+        }
+    }
+
+    fn run_finished(&self, run: usize, failed: bool) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
+        self.failed
+            .fetch_add(usize::from(failed), Ordering::Relaxed);
+        let left = self.left.get(&self.runs.get(run).point);
+        let last = left.is_some_and(|left| left.fetch_sub(1, Ordering::Relaxed) == 1);
+        self.monitor.finished(self.runs.cost(run), failed, last);
+    }
+}

@@ -1,0 +1,298 @@
+//! From the journals of all shards to the dataset: the same bytes however the runs were spread.
+
+use crate::SweepError;
+use crate::journal::{Entry, Index, Place, read_entry};
+use crate::plan::{PLAN_FILE, Plan, Shard};
+use crate::stats::{PolicyOutcome, axis_columns, curve_rows, tables};
+use enachi_data::sweep::{
+    DatasetError, DatasetWriter, FORMAT, FORMAT_VERSION, Failure, Manifest, check_version,
+    write_atomically,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// File with wall times.
+pub const TIMING_FILE: &str = "timing.json";
+
+/// Read the plan that a sweep's folder holds.
+pub fn read_plan(folder: &Path) -> Result<Plan, SweepError> {
+    let path = folder.join(PLAN_FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(SweepError::NoSweep {
+                folder: folder.display().to_string(),
+            });
+        }
+        other => other.map_err(|e| SweepError::io(&path, e))?,
+    };
+    let damaged = |reason: String| DatasetError::Damaged {
+        file: path.display().to_string(),
+        reason,
+    };
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
+    check_version(&path, &value)?;
+    let plan: Plan = serde_json::from_value(value).map_err(|e| damaged(e.to_string()))?;
+    if plan.hash() != plan.plan_sha256 {
+        return Err(damaged("its checksum is wrong".into()).into());
+    }
+    Ok(plan)
+}
+
+/// A part that was found.
+struct Part {
+    path: PathBuf,
+    index: Index,
+}
+
+/// Merge the parts in `folder`, and those of `elsewhere`, into the dataset of `folder`.
+pub fn merge(folder: &Path, elsewhere: &[PathBuf]) -> Result<Manifest, SweepError> {
+    let plan = read_plan(folder)?;
+    let parts = find_parts(folder, elsewhere, &plan)?;
+    let places = collect(folder, &plan, &parts)?;
+    let columns = axis_columns(&plan);
+    let runs = plan.runs();
+    let mut files = Vec::new();
+    for part in &parts {
+        files.push(File::open(&part.path).map_err(|e| SweepError::io(&part.path, e))?);
+    }
+    let mut writer = DatasetWriter::create(folder, &columns)?;
+    let mut failures = Vec::new();
+    let mut timings = Vec::new();
+    let mut failed_runs = 0;
+    for (point, of) in plan.points.iter().enumerate() {
+        let sweep = &plan.sweeps[of.sweep].name;
+        let mut outcomes: Vec<PolicyOutcome> = Vec::new();
+        for (policy, name) in plan.policies(point).iter().enumerate() {
+            let failure = |seed: Option<u64>, error: &str| Failure {
+                sweep: sweep.clone(),
+                point: point as u64,
+                policy: name.clone(),
+                seed,
+                error: error.to_owned(),
+            };
+            if let Some(error) = &of.error {
+                failures.push(failure(None, error));
+                failed_runs += u64::from(of.seeds);
+                outcomes.push(Err(error.clone()));
+                continue;
+            }
+            let mut tallies = Vec::new();
+            let mut errors: Vec<(u64, String)> = Vec::new();
+            let mut wall_s = 0.0;
+            for seed in 0..of.seeds as usize {
+                let run = runs.of_point(point).start + policy * of.seeds as usize + seed;
+                let (part, place) = places[run];
+                let entry: Entry = read_entry(&mut files[part], &parts[part].path, &place)?;
+                match entry.outcome {
+                    Ok(mut tally) => {
+                        wall_s += tally.wall_s;
+                        tally.wall_s = 0.0;
+                        tallies.push(*tally);
+                    }
+                    Err(error) => errors.push((of.first_seed.wrapping_add(seed as u64), error)),
+                }
+            }
+            timings.push(RunTiming {
+                point,
+                policy: name.clone(),
+                wall_s,
+            });
+            failed_runs += errors.len() as u64;
+            let same = errors.len() == of.seeds as usize
+                && errors.iter().all(|(_, error)| *error == errors[0].1);
+            match errors.first() {
+                Some((_, error)) if same => failures.push(failure(None, error)),
+                _ => failures.extend(
+                    errors
+                        .iter()
+                        .map(|(seed, error)| failure(Some(*seed), error)),
+                ),
+            }
+            outcomes.push(match errors.into_iter().next() {
+                Some((_, error)) => Err(error),
+                None => Ok(tallies),
+            });
+        }
+        writer.point(&tables(&plan, &columns, point, &outcomes))?;
+    }
+    let manifest = Manifest {
+        format: FORMAT.into(),
+        format_version: FORMAT_VERSION,
+        enachi_version: plan.enachi_version.clone(),
+        name: plan.name.clone(),
+        quick: plan.quick,
+        plan_sha256: plan.plan_sha256.clone(),
+        points: plan.points.len() as u64,
+        runs: (0..plan.points.len())
+            .map(|point| plan.policies(point).len() as u64 * u64::from(plan.points[point].seeds))
+            .sum(),
+        failed_runs,
+        sweeps: plan.sweeps.clone(),
+        profiles: plan.profiles.clone(),
+        failures,
+        files: BTreeMap::new(),
+    };
+    let manifest = writer.finish(&curve_rows(&plan.curves), manifest)?;
+    let path = folder.join(TIMING_FILE);
+    let json = serde_json::to_string_pretty(&Timing { runs: timings })
+        .expect("plain data with finite numbers");
+    write_atomically(&path, (json + "\n").as_bytes())?;
+    Ok(manifest)
+}
+
+/// The whole of [`TIMING_FILE`].
+#[derive(Serialize)]
+struct Timing {
+    runs: Vec<RunTiming>,
+}
+
+/// Wall time of a policy at a point, all seeds together.
+#[derive(Serialize)]
+struct RunTiming {
+    point: usize,
+    policy: String,
+    wall_s: f64,
+}
+
+/// Every part in the folder and elsewhere, checked to be of this plan and of one split, each there once.
+fn find_parts(folder: &Path, elsewhere: &[PathBuf], plan: &Plan) -> Result<Vec<Part>, SweepError> {
+    let mut paths = Vec::new();
+    let own = folder.join("parts");
+    if own.is_dir() {
+        paths.extend(journals(&own)?);
+    }
+    for given in elsewhere {
+        // A sweep's folder, its parts' folder, or a part.
+        let inner = given.join("parts");
+        if inner.is_dir() {
+            paths.extend(journals(&inner)?);
+        } else if given.is_dir() {
+            paths.extend(journals(given)?);
+        } else {
+            paths.push(given.clone());
+        }
+    }
+    paths.sort();
+    let mut parts: Vec<Part> = Vec::new();
+    for path in paths {
+        let file = path.display().to_string();
+        let Some(index) = Index::read(&path)? else {
+            // Not even its first line was finished: as good as not there.
+            continue;
+        };
+        if index.header.plan_sha256 != plan.plan_sha256
+            || index.header.enachi_version != plan.enachi_version
+        {
+            return Err(SweepError::Part {
+                file,
+                reason: format!(
+                    "is of another sweep, other settings or another version than {PLAN_FILE}"
+                ),
+            });
+        }
+        parts.push(Part { path, index });
+    }
+    let Some(first) = parts.first() else {
+        return Ok(parts);
+    };
+    let count = first.index.header.shard.count;
+    if let Some(other) = parts
+        .iter()
+        .find(|part| part.index.header.shard.count != count)
+    {
+        return Err(SweepError::Part {
+            file: other.path.display().to_string(),
+            reason: format!(
+                "is shard {}, but {} is shard {}: parts of different splits cannot be merged; remove one of them",
+                other.index.header.shard,
+                first.path.display(),
+                first.index.header.shard
+            ),
+        });
+    }
+    for (index, part) in parts.iter().enumerate() {
+        let shard = part.index.header.shard;
+        if let Some(twin) = parts[..index]
+            .iter()
+            .find(|other| other.index.header.shard == shard)
+        {
+            return Err(SweepError::Part {
+                file: part.path.display().to_string(),
+                reason: format!(
+                    "shard {shard} is there twice, also as {}; remove one of them",
+                    twin.path.display()
+                ),
+            });
+        }
+    }
+    Ok(parts)
+}
+
+fn journals(folder: &Path) -> Result<Vec<PathBuf>, SweepError> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| SweepError::io(folder, e))? {
+        let path = entry.map_err(|e| SweepError::io(folder, e))?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "jsonl")
+        {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+/// Where the outcome of every run stands; an error that says which shards are missing or not finished.
+fn collect(folder: &Path, plan: &Plan, parts: &[Part]) -> Result<Vec<(usize, Place)>, SweepError> {
+    let runs = plan.runs();
+    let count = parts
+        .first()
+        .map_or(1, |part| part.index.header.shard.count);
+    let mut places: Vec<Option<(usize, Place)>> = vec![None; runs.count()];
+    for (number, part) in parts.iter().enumerate() {
+        let range = runs.of_shard(part.index.header.shard);
+        for place in &part.index.places {
+            if !range.contains(&place.run) {
+                return Err(SweepError::Part {
+                    file: part.path.display().to_string(),
+                    reason: format!("holds run {}, which is not of its shard", place.run),
+                });
+            }
+            // A run that failed was run again: what went well counts.
+            let slot = &mut places[place.run];
+            if slot.is_none_or(|(_, known)| known.failed) {
+                *slot = Some((number, *place));
+            }
+        }
+    }
+    let mut missing = Vec::new();
+    for index in 0..count {
+        let shard = Shard { index, count };
+        let range = runs.of_shard(shard);
+        let total = range.len();
+        let there = places[range].iter().flatten().count();
+        if there < total {
+            let known = parts.iter().find(|part| part.index.header.shard == shard);
+            missing.push(match known {
+                None => format!("{shard} is missing"),
+                Some(part) => match part.index.damaged.first() {
+                    None => format!("{shard} has {there} of {total} runs"),
+                    Some(line) => format!(
+                        "{shard} has {there} of {total} runs, as line {line} of {} is damaged",
+                        part.path.display()
+                    ),
+                },
+            });
+        }
+    }
+    match places.into_iter().collect() {
+        Some(all) => Ok(all),
+        None => Err(SweepError::Unfinished {
+            folder: folder.display().to_string(),
+            missing: missing.join(", "),
+        }),
+    }
+}

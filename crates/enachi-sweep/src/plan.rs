@@ -1,0 +1,399 @@
+//! The plan of a sweep: its points, numbered, and which shard runs what. A pure function of the sweep file, the files it names
+//! and the command line, so that every shard makes the same one.
+
+use enachi_core::profile::{LadderKind, MeasuredCurve, Profile, Surrogate};
+use enachi_data::sweep::{FORMAT, FORMAT_VERSION, ProfileInfo, SweepInfo, bytes_sha256};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// Name of the plan in a sweep's folder.
+pub const PLAN_FILE: &str = "plan.json";
+
+/// All points, and all that merging needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`FORMAT`].
+    pub format: String,
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// Version of the software.
+    pub enachi_version: String,
+    /// Name of the sweep file.
+    pub name: String,
+    /// Whether the file's `[quick]` settings are used.
+    pub quick: bool,
+    /// Hash of all else.
+    pub plan_sha256: String,
+    /// The sweeps.
+    pub sweeps: Vec<SweepInfo>,
+    /// Profiles used.
+    pub profiles: Vec<ProfileInfo>,
+    /// Their streams.
+    pub curves: Vec<StreamCurve>,
+    /// The points, in order.
+    pub points: Vec<PointPlan>,
+}
+
+/// One point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PointPlan {
+    /// Its sweep.
+    pub sweep: usize,
+    /// What the axes set.
+    pub values: Vec<(String, serde_json::Value)>,
+    /// Why there is nothing to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// First seed.
+    pub first_seed: u64,
+    /// Seeds.
+    pub seeds: u32,
+    /// Frames per seed.
+    pub frames: u32,
+    /// Frames that settled figures leave out.
+    pub warmup_frames: u32,
+    /// Devices.
+    pub devices: u64,
+    /// Slots of a frame.
+    pub slots: u32,
+    /// Duration of a slot \[s\].
+    pub slot_s: f64,
+    /// Bootstrap replicates.
+    pub replicates: u32,
+    /// Hash of its scenario with every default written out.
+    pub scenario_sha256: String,
+}
+
+/// What is known of one stream's accuracy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamCurve {
+    /// Name of the network.
+    pub profile: String,
+    /// Cut.
+    pub cut: String,
+    /// Stream.
+    pub stream: String,
+    /// Bits of the whole stream.
+    pub total_bits: f64,
+    /// Measured means.
+    pub measured: Option<MeasuredCurve>,
+    /// ENACHI (14), for streams of which a prefix is useful.
+    pub surrogate: Option<Surrogate>,
+}
+
+impl StreamCurve {
+    /// All streams of `profile`.
+    pub fn of(profile: &Profile) -> Vec<Self> {
+        let cuts = profile.cuts.iter();
+        cuts.flat_map(|cut| {
+            cut.streams.iter().map(|stream| Self {
+                profile: profile.meta.model_name.clone(),
+                cut: cut.name.clone(),
+                stream: stream.name.clone(),
+                total_bits: stream.total_bits,
+                measured: stream.measured.clone(),
+                surrogate: stream
+                    .surrogate
+                    .filter(|_| stream.ladder == LadderKind::Embedded),
+            })
+        })
+        .collect()
+    }
+}
+
+/// One run: a policy at a point in a seed. The unit that is resumed, sharded and run in parallel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Number of the point.
+    pub point: usize,
+    /// Policy, as an index into its sweep's.
+    pub policy: usize,
+    /// Seed, counted from the point's first.
+    pub seed: usize,
+}
+
+/// Part `index` of `count`, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Which part, from 0.
+    pub index: u32,
+    /// Of how many.
+    pub count: u32,
+}
+
+impl Shard {
+    /// Everything.
+    pub const WHOLE: Self = Self { index: 0, count: 1 };
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const MOST: u32 = 100_000;
+        let parsed = text.split_once('/').and_then(|(index, count)| {
+            Some(Self {
+                index: index.trim().parse().ok()?,
+                count: count.trim().parse().ok()?,
+            })
+        });
+        match parsed {
+            Some(shard) if shard.index < shard.count && shard.count <= MOST => Ok(shard),
+            _ => Err(format!(
+                "must be i/n with i from 0 to n - 1 and n at most {MOST}, e.g. 0/4"
+            )),
+        }
+    }
+}
+
+impl Plan {
+    /// Number the points and hash everything.
+    pub fn new(
+        name: &str,
+        quick: bool,
+        sweeps: Vec<SweepInfo>,
+        profiles: Vec<ProfileInfo>,
+        curves: Vec<StreamCurve>,
+        points: Vec<PointPlan>,
+    ) -> Self {
+        let mut plan = Self {
+            format: FORMAT.into(),
+            format_version: FORMAT_VERSION,
+            enachi_version: env!("CARGO_PKG_VERSION").into(),
+            name: name.into(),
+            quick,
+            plan_sha256: String::new(),
+            sweeps,
+            profiles,
+            curves,
+            points,
+        };
+        plan.plan_sha256 = plan.hash();
+        plan
+    }
+
+    /// What [`Plan::plan_sha256`] must be.
+    pub fn hash(&self) -> String {
+        let mut bare = self.clone();
+        bare.plan_sha256 = String::new();
+        bytes_sha256(bare.to_json().as_bytes())
+    }
+
+    /// As kept in [`PLAN_FILE`].
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a plan is plain data with finite numbers")
+    }
+
+    /// Policies at a point.
+    pub fn policies(&self, point: usize) -> &[String] {
+        &self.sweeps[self.points[point].sweep].policies
+    }
+
+    /// Runs of a point; none where it cannot run.
+    pub fn runs_at(&self, point: usize) -> usize {
+        let plan = &self.points[point];
+        match plan.error {
+            Some(_) => 0,
+            None => self.policies(point).len() * plan.seeds as usize,
+        }
+    }
+
+    /// The numbering of all runs: point by point, then policy, then seed.
+    pub fn runs(&self) -> Runs {
+        let mut first = Vec::with_capacity(self.points.len() + 1);
+        let mut cost = Vec::with_capacity(self.points.len() + 1);
+        let (mut runs, mut total) = (0, 0);
+        for (index, point) in self.points.iter().enumerate() {
+            first.push(runs);
+            cost.push(total);
+            runs += self.runs_at(index);
+            total += self.runs_at(index) as u128 * point.cost();
+        }
+        first.push(runs);
+        cost.push(total);
+        let seeds = self
+            .points
+            .iter()
+            .map(|point| point.seeds as usize)
+            .collect();
+        let each = self.points.iter().map(PointPlan::cost).collect();
+        Runs {
+            first,
+            cost,
+            seeds,
+            each,
+        }
+    }
+}
+
+impl PointPlan {
+    /// Device-frames of a run, a measure of what it costs.
+    pub fn cost(&self) -> u128 {
+        u128::from(self.devices.max(1)) * u128::from(self.frames.max(1))
+    }
+}
+
+/// Numbering of runs.
+#[derive(Clone, Debug)]
+pub struct Runs {
+    /// First run of each point, and the number of all.
+    first: Vec<usize>,
+    /// Cost before each point, and of all.
+    cost: Vec<u128>,
+    seeds: Vec<usize>,
+    each: Vec<u128>,
+}
+
+impl Runs {
+    /// All runs.
+    pub fn count(&self) -> usize {
+        self.first[self.first.len() - 1]
+    }
+
+    /// Run number `run`.
+    ///
+    /// # Panics
+    /// When there is no such run.
+    pub fn get(&self, run: usize) -> Run {
+        assert!(run < self.count(), "run {run}");
+        let point = self.first.partition_point(|first| *first <= run) - 1;
+        let within = run - self.first[point];
+        Run {
+            point,
+            policy: within / self.seeds[point],
+            seed: within % self.seeds[point],
+        }
+    }
+
+    /// Runs of a point.
+    pub fn of_point(&self, point: usize) -> Range<usize> {
+        self.first[point]..self.first[point + 1]
+    }
+
+    /// Device-frames of a run.
+    pub fn cost(&self, run: usize) -> u64 {
+        u64::try_from(self.each[self.get(run).point]).unwrap_or(u64::MAX)
+    }
+
+    /// Runs of a shard: neighbours, so that it visits few points, and every shard about the same number of device-frames.
+    pub fn of_shard(&self, shard: Shard) -> Range<usize> {
+        let begin = |index: u32| -> usize {
+            let total = self.cost[self.cost.len() - 1];
+            let target = (total * u128::from(index)).div_ceil(u128::from(shard.count));
+            if index == shard.count || total == 0 {
+                return if index == 0 { 0 } else { self.count() };
+            }
+            // The first run that begins at or behind the target.
+            let point = self.cost.partition_point(|cost| *cost <= target) - 1;
+            let within = (target - self.cost[point]).div_ceil(self.each[point]);
+            self.first[point] + within as usize
+        };
+        begin(shard.index)..begin(shard.index + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(devices: &[u64], policies: usize, seeds: u32) -> Plan {
+        let sweeps = vec![SweepInfo {
+            policies: (0..policies).map(|p| format!("p{p}")).collect(),
+            ..SweepInfo::default()
+        }];
+        let point = |devices: &u64| PointPlan {
+            sweep: 0,
+            values: Vec::new(),
+            error: (*devices == 0).then(|| "none".into()),
+            first_seed: 1,
+            seeds,
+            frames: 10,
+            warmup_frames: 1,
+            devices: *devices,
+            slots: 300,
+            slot_s: 1e-3,
+            replicates: 10,
+            scenario_sha256: String::new(),
+        };
+        Plan::new(
+            "x",
+            false,
+            sweeps,
+            Vec::new(),
+            Vec::new(),
+            devices.iter().map(point).collect(),
+        )
+    }
+
+    #[test]
+    fn shards_are_a_partition_of_about_equal_cost() {
+        for devices in [vec![1, 5, 0, 25, 2], vec![0], vec![0, 0, 3], vec![7]] {
+            let runs = plan(&devices, 3, 4).runs();
+            for count in [1, 2, 3, 7, 40] {
+                let mut next = 0;
+                let mut costs = Vec::new();
+                for index in 0..count {
+                    let range = runs.of_shard(Shard { index, count });
+                    assert_eq!(range.start, next);
+                    next = range.end;
+                    costs.push(range.map(|run| runs.cost(run)).sum::<u64>());
+                }
+                assert_eq!(next, runs.count());
+                let total: u64 = costs.iter().sum();
+                let largest = (0..runs.count())
+                    .map(|run| runs.cost(run))
+                    .max()
+                    .unwrap_or(0);
+                for cost in costs {
+                    assert!(
+                        cost.abs_diff(total / u64::from(count)) <= largest + 1,
+                        "{cost} of {total}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_and_runs_correspond() {
+        let plan = plan(&[1, 0, 5], 3, 4);
+        let runs = plan.runs();
+        assert_eq!(runs.count(), 24);
+        let mut all = Vec::new();
+        for point in [0, 2] {
+            for policy in 0..3 {
+                all.extend((0..4).map(|seed| Run {
+                    point,
+                    policy,
+                    seed,
+                }));
+            }
+        }
+        let numbered: Vec<Run> = (0..24).map(|run| runs.get(run)).collect();
+        assert_eq!(numbered, all);
+        assert_eq!(runs.of_point(1), 12..12);
+    }
+
+    #[test]
+    fn shards_are_parsed() {
+        assert_eq!("3/4".parse(), Ok(Shard { index: 3, count: 4 }));
+        for bad in ["4/4", "1", "a/b", "-1/2", "0/0", "0/100001"] {
+            assert!(bad.parse::<Shard>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_hash_covers_what_matters() {
+        let (a, mut b) = (plan(&[1, 2], 2, 2), plan(&[1, 2], 2, 2));
+        assert_eq!(a, b);
+        b.points[1].scenario_sha256 = "other".into();
+        assert_ne!(a.hash(), b.hash());
+        assert_eq!(a.hash(), a.plan_sha256);
+    }
+}

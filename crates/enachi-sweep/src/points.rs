@@ -1,0 +1,384 @@
+//! The points of a sweep: each a scenario, a profile and the policies to run on it.
+
+use crate::plan::{Plan, PointPlan, StreamCurve};
+use crate::spec::{Axis, as_json, overrides, thin};
+use crate::{Register, Sweep, SweepError};
+use enachi_core::profile::Profile;
+use enachi_data::sweep::{ProfileInfo, SweepInfo, bytes_sha256};
+use enachi_sim::deployment::curve_profile;
+use enachi_sim::policies::PolicyFactory;
+use enachi_sim::scenario::{Scenario, ScenarioError, parse};
+use enachi_sim::variant::Variant;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The scenario of sweeps that name none.
+const DEFAULT_SCENARIO: &str = include_str!("../../../scenarios/default.toml");
+
+/// What running needs to know of points.
+pub trait Setting: Sync {
+    /// Scenario and profile of a point.
+    fn scenario(&self, point: usize) -> Result<(Scenario, Arc<Profile>), String>;
+    /// Its policies.
+    fn policies(&self, point: usize) -> &[String];
+    /// Policies by name.
+    fn factory(&self, profile: &Profile, scenario: &Scenario) -> PolicyFactory;
+}
+
+/// Plan and setting of a sweep.
+pub struct Points {
+    /// The plan.
+    pub plan: Plan,
+    /// One per sweep.
+    bases: Vec<Base>,
+    /// What the axes set, one per point.
+    values: Vec<Vec<(String, toml::Value)>>,
+    registered: Vec<Register>,
+    profiles: Profiles,
+}
+
+/// A scenario file with everything set but the axes.
+struct Base {
+    text: String,
+    file: String,
+    overrides: Vec<String>,
+}
+
+impl Base {
+    fn scenario(&self, values: &[(String, toml::Value)]) -> Result<Scenario, ScenarioError> {
+        let axes = values.iter().map(|(key, value)| format!("{key}={value}"));
+        let all: Vec<String> = self.overrides.iter().cloned().chain(axes).collect();
+        parse(&self.text, &self.file, &all)
+    }
+
+    fn folder(&self) -> &Path {
+        Path::new(&self.file).parent().unwrap_or(Path::new(""))
+    }
+}
+
+/// Profiles read so far.
+#[derive(Default)]
+struct Profiles {
+    read: Mutex<HashMap<PathBuf, (Arc<Profile>, String)>>,
+}
+
+impl Profiles {
+    /// The profile that `scenario` means, and its hash.
+    fn find(&self, scenario: &Scenario, folder: &Path) -> Result<(Arc<Profile>, String), String> {
+        if let Some(curves) = &scenario.profile.curves {
+            let profile = Arc::new(curve_profile(curves));
+            let json = serde_json::to_string(&*profile).map_err(|e| e.to_string())?;
+            return Ok((profile, bytes_sha256(json.as_bytes())));
+        }
+        // The embedded profile goes under a path that no file can have.
+        let path = scenario
+            .profile
+            .path
+            .as_ref()
+            .map_or(PathBuf::new(), |path| folder.join(path));
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = read.get(&path) {
+            return Ok(known.clone());
+        }
+        let fresh = if path.as_os_str().is_empty() {
+            let profile = enachi_data::profile::embedded_default().map_err(|e| e.to_string())?;
+            let json = serde_json::to_string(&profile).map_err(|e| e.to_string())?;
+            (Arc::new(profile), bytes_sha256(json.as_bytes()))
+        } else {
+            let fail = |e: &dyn std::fmt::Display| format!("profile.path: {e}");
+            let profile = enachi_data::profile::read(&path).map_err(|e| fail(&e))?;
+            let sha256 = enachi_data::sweep::file_sha256(&path).map_err(|e| fail(&e))?;
+            (Arc::new(profile), sha256)
+        };
+        read.insert(path, fresh.clone());
+        Ok(fresh)
+    }
+}
+
+impl Points {
+    /// Plan `sweep`.
+    pub fn of(sweep: &Sweep) -> Result<Self, SweepError> {
+        let fail = |problem: String| SweepError::Plan {
+            file: sweep.path.display().to_string(),
+            problem,
+        };
+        let mut this = Self {
+            plan: Plan::new(
+                &sweep.file.name,
+                sweep.quick,
+                Vec::new(),
+                Vec::new(),
+                Vec::new(),
+                Vec::new(),
+            ),
+            bases: Vec::new(),
+            values: Vec::new(),
+            registered: sweep.registered.clone(),
+            profiles: Profiles::default(),
+        };
+        let (mut sweeps, mut points) = (Vec::new(), Vec::new());
+        let (mut profiles, mut curves): (Vec<ProfileInfo>, Vec<StreamCurve>) = Default::default();
+        for (index, spec) in sweep.file.sweeps.iter().enumerate() {
+            let named = |problem: String| fail(format!("sweep {:?}: {problem}", spec.name));
+            let mut axes = spec.axes().map_err(&fail)?;
+            if sweep.quick {
+                let quick = sweep.file.quick.as_ref().ok_or_else(|| {
+                    fail("has no [quick] table, which --quick needs, e.g. points = 3 and set.frames = 200".into())
+                })?;
+                if let Some(most) = quick.points {
+                    axes.iter_mut().for_each(|axis| thin_axis(axis, most));
+                }
+            }
+            let base = base(sweep, index, &axes).map_err(&named)?;
+            check_keys(&base, &axes).map_err(&named)?;
+            let first = points.len();
+            let mut policies: Option<Vec<String>> = None;
+            for values in product(&axes) {
+                let found = match base.scenario(&values) {
+                    Ok(scenario) => match this.profiles.find(&scenario, base.folder()) {
+                        Ok(profile) => Ok((scenario, profile)),
+                        Err(problem) => Err(problem),
+                    },
+                    Err(error @ (ScenarioError::Range { .. } | ScenarioError::Device { .. })) => {
+                        Err(error.to_string())
+                    }
+                    Err(error) => return Err(named(bare(&error))),
+                };
+                if let Ok((scenario, (profile, sha256))) = &found {
+                    if policies.is_none() {
+                        let chosen = chosen_policies(sweep, spec.policies.as_deref(), scenario);
+                        check_policies(&chosen, scenario, &this.factory(profile, scenario))
+                            .map_err(&named)?;
+                        policies = Some(chosen);
+                    }
+                    if !profiles.iter().any(|known| known.sha256 == *sha256) {
+                        profiles.push(profile_info(profile, sha256));
+                        curves.extend(StreamCurve::of(profile));
+                    }
+                }
+                points.push(point_plan(
+                    index,
+                    &values,
+                    found.map(|(scenario, _)| scenario),
+                ));
+                this.values.push(values);
+            }
+            let scenario = base
+                .scenario(&[])
+                .map(|scenario| scenario.to_toml())
+                .unwrap_or_default();
+            sweeps.push(SweepInfo {
+                name: spec.name.clone(),
+                title: spec.title.clone().unwrap_or_else(|| spec.name.clone()),
+                policies: policies.unwrap_or_else(|| {
+                    spec.policies.clone().unwrap_or(sweep.file.policies.clone())
+                }),
+                first_point: first as u64,
+                points: (points.len() - first) as u64,
+                axes: axes.into_iter().map(|axis| axis.info).collect(),
+                scenario,
+            });
+            this.bases.push(base);
+        }
+        let errors = points.iter().map(|point| point.error.as_ref());
+        if let Some(first) = errors
+            .collect::<Option<Vec<_>>>()
+            .and_then(|all| all.first().cloned())
+        {
+            return Err(fail(format!("no point can run: {first}")));
+        }
+        this.plan = Plan::new(
+            &sweep.file.name,
+            sweep.quick,
+            sweeps,
+            profiles,
+            curves,
+            points,
+        );
+        Ok(this)
+    }
+}
+
+impl Setting for Points {
+    fn scenario(&self, point: usize) -> Result<(Scenario, Arc<Profile>), String> {
+        let base = &self.bases[self.plan.points[point].sweep];
+        let scenario = base
+            .scenario(&self.values[point])
+            .map_err(|e| e.to_string())?;
+        let (profile, _) = self.profiles.find(&scenario, base.folder())?;
+        Ok((scenario, profile))
+    }
+
+    fn policies(&self, point: usize) -> &[String] {
+        self.plan.policies(point)
+    }
+
+    fn factory(&self, profile: &Profile, scenario: &Scenario) -> PolicyFactory {
+        let known = PolicyFactory::new(profile, scenario.baselines);
+        self.registered
+            .iter()
+            .fold(known, |factory, register| register(factory))
+    }
+}
+
+fn thin_axis(axis: &mut Axis, most: usize) {
+    axis.values = thin(&axis.values, most);
+    axis.info.values = thin(&axis.info.values, most);
+}
+
+/// Scenario text and everything that is set before the axes; the command line last.
+fn base(sweep: &Sweep, index: usize, axes: &[Axis]) -> Result<Base, String> {
+    let spec = &sweep.file.sweeps[index];
+    let named = spec.scenario.as_ref().or(sweep.file.scenario.as_ref());
+    let (text, file) = match named {
+        None => (
+            DEFAULT_SCENARIO.to_owned(),
+            "the default scenario".to_owned(),
+        ),
+        Some(name) => {
+            let path = sweep.path.parent().unwrap_or(Path::new("")).join(name);
+            let file = path.display().to_string();
+            let text = std::fs::read_to_string(&path)
+                .map_err(|e| format!("cannot read scenario {file}: {e}"))?;
+            (text, file)
+        }
+    };
+    let mut all = overrides(&sweep.file.set);
+    all.extend(overrides(&spec.set));
+    if let (true, Some(quick)) = (sweep.quick, &sweep.file.quick) {
+        all.extend(overrides(&quick.set));
+    }
+    for argument in &sweep.overrides {
+        let key = argument.split('=').next().unwrap_or_default().trim();
+        if axes
+            .iter()
+            .flat_map(|axis| &axis.info.keys)
+            .any(|swept| swept == key)
+        {
+            return Err(format!("--set {argument}: an axis sets {key}"));
+        }
+        all.push(argument.clone());
+    }
+    Ok(Base {
+        text,
+        file,
+        overrides: all,
+    })
+}
+
+/// Whether scenarios have every key that axes set, one axis at a time so that the error names the one that is wrong.
+fn check_keys(base: &Base, axes: &[Axis]) -> Result<(), String> {
+    let fine = |outcome: Result<Scenario, ScenarioError>| match outcome {
+        // Ranges are a matter of points.
+        Ok(_) | Err(ScenarioError::Range { .. } | ScenarioError::Device { .. }) => Ok(()),
+        Err(error) => Err(bare(&error)),
+    };
+    fine(base.scenario(&[]))?;
+    for axis in axes {
+        for value in &axis.values {
+            let values = axis.info.keys.iter().cloned().zip(value.iter().cloned());
+            fine(base.scenario(&values.collect::<Vec<_>>()))
+                .map_err(|error| format!("axis {:?}: {error}", axis.info.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// An error about a key, without the `--set` that nobody typed.
+fn bare(error: &ScenarioError) -> String {
+    let text = error.to_string();
+    text.trim_start_matches("--set ").to_owned()
+}
+
+/// Every combination of the axes' values, the last axis fastest.
+fn product(axes: &[Axis]) -> impl Iterator<Item = Vec<(String, toml::Value)>> {
+    let size = axes.iter().map(|axis| axis.values.len()).product::<usize>();
+    (0..size).map(move |mut rest| {
+        let mut indices = vec![0; axes.len()];
+        for (index, axis) in axes.iter().enumerate().rev() {
+            indices[index] = rest % axis.values.len();
+            rest /= axis.values.len();
+        }
+        let chosen = axes.iter().zip(indices);
+        chosen
+            .flat_map(|(axis, index)| {
+                axis.info
+                    .keys
+                    .iter()
+                    .cloned()
+                    .zip(axis.values[index].iter().cloned())
+            })
+            .collect()
+    })
+}
+
+fn chosen_policies(sweep: &Sweep, own: Option<&[String]>, scenario: &Scenario) -> Vec<String> {
+    let given = [
+        Some(sweep.policies.as_slice()),
+        own,
+        Some(sweep.file.policies.as_slice()),
+    ];
+    let first = given
+        .into_iter()
+        .flatten()
+        .find(|policies| !policies.is_empty());
+    first.map_or_else(|| scenario.policies.clone(), <[String]>::to_vec)
+}
+
+fn check_policies(
+    labels: &[String],
+    scenario: &Scenario,
+    factory: &PolicyFactory,
+) -> Result<(), String> {
+    for (index, label) in labels.iter().enumerate() {
+        if labels[..index].contains(label) {
+            return Err(format!("policies: {label:?} is named twice"));
+        }
+        let variant =
+            Variant::parse(label, &scenario.packet, &scenario.task).map_err(|e| e.to_string())?;
+        factory
+            .make(&variant.policy)
+            .map_err(|e| format!("policies: {e}"))?;
+    }
+    Ok(())
+}
+
+fn profile_info(profile: &Profile, sha256: &str) -> ProfileInfo {
+    ProfileInfo {
+        model: profile.meta.model_name.clone(),
+        sha256: sha256.into(),
+        curve_only: profile.images.is_empty(),
+        data_source: profile.meta.data_source.clone(),
+        licence_note: profile.meta.licence_note.clone(),
+    }
+}
+
+fn point_plan(
+    sweep: usize,
+    values: &[(String, toml::Value)],
+    scenario: Result<Scenario, String>,
+) -> PointPlan {
+    let values = values
+        .iter()
+        .map(|(key, value)| (key.clone(), as_json(value)))
+        .collect();
+    let (scenario, error) = match scenario {
+        Ok(scenario) => (scenario, None),
+        Err(error) => (Scenario::default(), Some(error)),
+    };
+    PointPlan {
+        sweep,
+        values,
+        first_seed: scenario.seed,
+        seeds: scenario.seeds,
+        frames: scenario.frames,
+        warmup_frames: scenario.warmup_frames,
+        devices: scenario.device_count() as u64,
+        slots: (scenario.frame.length_s / scenario.frame.slot_s).round() as u32,
+        slot_s: scenario.frame.slot_s,
+        replicates: scenario.output.bootstrap_replicates,
+        scenario_sha256: bytes_sha256(scenario.to_toml().as_bytes()),
+        error,
+    }
+}

@@ -1,0 +1,319 @@
+//! `enachi sweep`.
+
+mod progress;
+mod summary;
+
+use super::simulate::print;
+use anyhow::Context;
+use enachi_data::sweep::{Dataset, Manifest};
+use enachi_sweep::plan::{Plan, Shard};
+use enachi_sweep::{RunOptions, Sweep, merge};
+use progress::Progress;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Exit code of a sweep that finished, but some of whose runs failed.
+const SOME_FAILED: u8 = 3;
+/// Exit code of a sweep that was stopped by a signal.
+const STOPPED: u8 = 130;
+
+/// Arguments of `enachi sweep`.
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    whole: Option<RunArgs>,
+}
+
+const EXAMPLES: &str = "Examples:
+  enachi sweep sweeps/paper.toml --quick       a first look, to runs/paper-quick
+  enachi sweep sweeps/paper.toml               all of it; the same command goes on after a stop
+  enachi sweep run sweeps/paper.toml --shard 3/16 --out shared/paper
+  enachi sweep merge shared/paper
+  enachi sweep show runs/paper --format csv > points.csv
+
+Exit code: 0 all well, 1 could not run, 3 finished but some runs failed (recorded with their errors), 130 stopped.
+The file's format and recipes for Ray, HyperQueue, Slurm and Kubernetes: docs/sweeps.md.";
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Say what would run, and check the file.
+    Plan(PlanArgs),
+    /// Run a sweep, or one shard of it; without --shard as `enachi sweep FILE`.
+    Run(ShardArgs),
+    /// Merge the parts of all shards into the dataset and print its summary.
+    Merge(MergeArgs),
+    /// Print the summary of a finished sweep.
+    Show(ShowArgs),
+}
+
+/// What is swept.
+#[derive(clap::Args)]
+struct FileArgs {
+    /// Sweep file (TOML).
+    file: PathBuf,
+    /// Use the file's `[quick]` settings: fewer points, seeds and frames.
+    #[arg(long)]
+    quick: bool,
+    /// Policy to run in place of the file's; may be repeated.
+    #[arg(long = "policy", value_name = "NAME")]
+    policies: Vec<String>,
+    /// Set a scenario key that no axis sets, e.g. `--set seeds=2`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+impl FileArgs {
+    fn sweep(&self) -> anyhow::Result<Sweep> {
+        Ok(Sweep::read(&self.file)?
+            .quick(self.quick)
+            .set(&self.overrides)
+            .policies(&self.policies))
+    }
+}
+
+/// How results are printed.
+#[derive(clap::Args)]
+struct PrintArgs {
+    /// What to print: tables with block charts, JSON, or the points as CSV.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Print nothing but errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Csv,
+}
+
+/// Where and how a sweep runs.
+#[derive(clap::Args)]
+struct RunArgs {
+    #[command(flatten)]
+    what: FileArgs,
+    /// Output folder; without it `runs/<name>`, or `runs/<name>-quick`.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Threads; without it one per core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Drop another sweep that the output folder holds.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    print: PrintArgs,
+}
+
+#[derive(clap::Args)]
+struct ShardArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Run part I of N only, counted from 0; merge when all parts are done.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+}
+
+#[derive(clap::Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    what: FileArgs,
+    /// Number of shards to show the split for.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    shards: u32,
+    /// Print the plan as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct MergeArgs {
+    /// Folder of the sweep.
+    folder: PathBuf,
+    /// Parts that lie elsewhere: files, or folders of other shards.
+    parts: Vec<PathBuf>,
+    #[command(flatten)]
+    print: PrintArgs,
+}
+
+#[derive(clap::Args)]
+struct ShowArgs {
+    /// Folder of the sweep.
+    folder: PathBuf,
+    #[command(flatten)]
+    print: PrintArgs,
+}
+
+/// Run the command.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match (args.command, args.whole) {
+        (Some(Command::Plan(args)), _) => plan(&args),
+        (Some(Command::Run(args)), _) => shard(&args.run, args.shard),
+        (Some(Command::Merge(args)), _) => merged(&args.folder, &args.parts, &args.print),
+        (Some(Command::Show(args)), _) => {
+            let data = Dataset::read(&args.folder)?;
+            show(&data, &args.print)?;
+            Ok(code(&data.manifest))
+        }
+        (None, Some(whole)) => shard(&whole, None),
+        (None, None) => anyhow::bail!(
+            "a sweep file is missing: enachi sweep FILE.toml, or see enachi sweep --help"
+        ),
+    }
+}
+
+fn plan(args: &PlanArgs) -> anyhow::Result<ExitCode> {
+    let plan = args.what.sweep()?.plan()?;
+    let text = if args.json {
+        plan.to_json() + "\n"
+    } else {
+        describe(&plan, args.shards)
+    };
+    print(&text)?;
+    let fine = plan.points.iter().all(|point| point.error.is_none());
+    Ok(if fine {
+        ExitCode::SUCCESS
+    } else {
+        SOME_FAILED.into()
+    })
+}
+
+fn describe(plan: &Plan, shards: u32) -> String {
+    let runs = plan.runs();
+    let frames: u64 = (0..runs.count()).map(|run| runs.cost(run)).sum();
+    let mut text = format!(
+        "{}: {} points, {} runs, {:.2} M device-frames\n",
+        plan.name,
+        plan.points.len(),
+        runs.count(),
+        frames as f64 / 1e6
+    );
+    for sweep in &plan.sweeps {
+        text += &format!(
+            "\n{}: {} points × {} policies: {}\n",
+            sweep.name,
+            sweep.points,
+            sweep.policies.len(),
+            sweep.policies.join(", ")
+        );
+        for axis in &sweep.axes {
+            let value = |values: &Vec<serde_json::Value>| {
+                let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+                texts.join("/")
+            };
+            let values: Vec<String> = axis.values.iter().map(value).collect();
+            text += &format!("  {}: {}\n", axis.keys.join("/"), values.join(", "));
+        }
+    }
+    for (number, point) in plan.points.iter().enumerate() {
+        if let Some(error) = &point.error {
+            text += &format!("\npoint {number} cannot run: {error}\n");
+        }
+    }
+    if shards > 1 {
+        text += "\nshard: runs, device-frames\n";
+        for index in 0..shards {
+            let range = runs.of_shard(Shard {
+                index,
+                count: shards,
+            });
+            let frames: u64 = range.clone().map(|run| runs.cost(run)).sum();
+            text += &format!("  {index}/{shards}: {}, {frames}\n", range.len());
+        }
+    }
+    text
+}
+
+fn shard(args: &RunArgs, shard: Option<Shard>) -> anyhow::Result<ExitCode> {
+    let sweep = args.what.sweep()?;
+    let folder = args
+        .out
+        .clone()
+        .unwrap_or_else(|| Path::new("runs").join(sweep.folder_name()));
+    let cancel = Arc::new(AtomicBool::new(false));
+    let on_signal = Arc::clone(&cancel);
+    ctrlc::set_handler(move || {
+        // The second signal ends a program that does not listen to the first.
+        if on_signal.swap(true, Ordering::Relaxed) {
+            std::process::exit(STOPPED.into());
+        }
+    })
+    .context("cannot listen for Ctrl-C")?;
+    let defaults = RunOptions::default();
+    let options = RunOptions {
+        shard: shard.unwrap_or(Shard::WHOLE),
+        threads: args.threads.map_or(defaults.threads, usize::from),
+        cancel: &cancel,
+        force: args.force,
+    };
+    let progress = Progress::new(args.print.quiet);
+    let outcome = sweep.run(&folder, &options, &progress);
+    progress.clear();
+    let outcome = outcome?;
+    if cancel.load(Ordering::Relaxed) && outcome.left > 0 {
+        eprintln!(
+            "stopped: {} of {} runs are finished and kept in {}; the same command goes on from there",
+            outcome.runs - outcome.left,
+            outcome.runs,
+            folder.display()
+        );
+        return Ok(STOPPED.into());
+    }
+    if shard.is_none() {
+        return merged(&folder, &[], &args.print);
+    }
+    if !args.print.quiet {
+        let failed = match outcome.failed {
+            0 => String::new(),
+            failed => format!(", {failed} of them failed"),
+        };
+        print(&format!(
+            "shard {}: {} runs finished{failed}; when all are: enachi sweep merge {}\n",
+            options.shard,
+            outcome.runs,
+            folder.display()
+        ))?;
+    }
+    Ok(if outcome.failed > 0 {
+        SOME_FAILED.into()
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn merged(folder: &Path, parts: &[PathBuf], how: &PrintArgs) -> anyhow::Result<ExitCode> {
+    let manifest = merge(folder, parts)?;
+    if !how.quiet {
+        show(&Dataset::read(folder)?, how)?;
+        if how.format == Format::Table {
+            print(&format!("\nwrote {}\n", folder.display()))?;
+        }
+    }
+    Ok(code(&manifest))
+}
+
+fn show(data: &Dataset, how: &PrintArgs) -> anyhow::Result<()> {
+    if how.quiet {
+        return Ok(());
+    }
+    print(&match how.format {
+        Format::Table => summary::tables(data),
+        Format::Json => summary::json(data)?,
+        Format::Csv => summary::csv(data)?,
+    })
+}
+
+fn code(manifest: &Manifest) -> ExitCode {
+    if manifest.failed_runs > 0 {
+        SOME_FAILED.into()
+    } else {
+        ExitCode::SUCCESS
+    }
+}
