@@ -80,7 +80,7 @@ fuzz_target!(|data: &[u8]| {
             0 => drop(edge.received(bytes)),
             1 => {
                 let mut handed = 0;
-                let arrival = edge.datagram(bytes, |id, payload| {
+                let arrival = edge.datagram(bytes, |_, id, payload| {
                     assert!(id < 64 && payload.len() <= 4096);
                     handed += 1;
                 });

@@ -29,6 +29,19 @@ impl EnergyQueue {
         }
     }
 
+    /// A queue as it stood after `frames` frames: Q = `level_j`, `spent_j` spent in all \[J\]. `None` if no run ends so: the
+    /// pathwise bound would be broken.
+    pub fn resumed(budget_j: f64, level_j: f64, spent_j: f64, frames: u64) -> Option<Self> {
+        let allowed = frames as f64 * budget_j + level_j;
+        let fits = level_j >= 0.0 && spent_j >= 0.0 && spent_j <= allowed * (1.0 + 1e-9);
+        fits.then_some(Self {
+            level_j,
+            budget_j,
+            spent_j,
+            frames,
+        })
+    }
+
     /// Q \[J\].
     #[inline]
     pub fn level_j(&self) -> f64 {
@@ -170,6 +183,24 @@ mod tests {
         }
         assert_eq!(queue.frames(), 10_000);
         assert!((queue.spent_j() - spent).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_resumed_queue_goes_on_as_if_nothing_had_happened() {
+        let mut whole = EnergyQueue::new(0.25);
+        for i in 0..50 {
+            whole.update(0.6 * noise(i));
+        }
+        let (level, spent) = (whole.level_j(), whole.spent_j());
+        let mut resumed = EnergyQueue::resumed(0.25, level, spent, 50).expect("a real account");
+        for i in 50..90 {
+            whole.update(0.6 * noise(i));
+            resumed.update(0.6 * noise(i));
+        }
+        assert_eq!(resumed, whole);
+        // More spent than allowance and queue explain.
+        assert_eq!(EnergyQueue::resumed(0.25, 0.1, 1.0, 3), None);
+        assert_eq!(EnergyQueue::resumed(0.25, f64::NAN, 1.0, 30), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use enachi_proto::datagram::{Datagram, Prefix, Writer};
+use enachi_proto::datagram::{Datagram, End, Prefix, Writer};
 use enachi_proto::{Assembly, Limits};
 use std::hint::black_box;
 
@@ -13,7 +13,7 @@ fn framing(c: &mut Criterion) {
         task: 1000,
         cut: 3,
         slot: 40,
-        end_of_slot: false,
+        end: End::Nothing,
     };
     let mut buffer = [0u8; 1162];
     let mut group = c.benchmark_group("framing");
@@ -24,14 +24,14 @@ fn framing(c: &mut Criterion) {
             for id in 0..10 {
                 writer.push(id, black_box(&payload));
             }
-            black_box(writer.finish(true))
+            black_box(writer.finish(End::Slot))
         });
     });
     let mut writer = Writer::new(&mut buffer, prefix).unwrap();
     for id in 0..10 {
         writer.push(id, &payload);
     }
-    let length = writer.finish(true);
+    let length = writer.finish(End::Slot);
     let datagram = buffer[..length].to_vec();
     group.bench_function("read", |b| {
         b.iter(|| {

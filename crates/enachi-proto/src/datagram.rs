@@ -14,6 +14,35 @@ pub const MAX_PIECE_HEADER_BYTES: usize = 3 + 5 + 5;
 const WHOLE: u8 = 1;
 const PIECE: u8 = 2;
 const END_OF_SLOT: u8 = 0x80;
+const END_OF_UPLOAD: u8 = 0x40;
+
+/// What ends with a datagram.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// Nothing: more may come in the same slot.
+    #[default]
+    Nothing,
+    /// The slot.
+    Slot,
+    /// The slot, and with it all that the sender means to send of the task.
+    Upload,
+}
+
+impl End {
+    fn mark(self) -> u8 {
+        match self {
+            Self::Nothing => 0,
+            Self::Slot => END_OF_SLOT,
+            Self::Upload => END_OF_SLOT | END_OF_UPLOAD,
+        }
+    }
+
+    fn of(mark: u8) -> Option<Self> {
+        [Self::Nothing, Self::Slot, Self::Upload]
+            .into_iter()
+            .find(|end| end.mark() == mark & (END_OF_SLOT | END_OF_UPLOAD))
+    }
+}
 
 /// Bytes on the air of a whole chunk: identifier and length as LEB128 integers, then the payload.
 pub fn chunk_bytes(id: u16, payload: usize) -> usize {
@@ -30,8 +59,8 @@ pub struct Prefix {
     pub cut: u16,
     /// Slot of the frame in which it was sent.
     pub slot: u32,
-    /// Whether the sender sends no more in this slot.
-    pub end_of_slot: bool,
+    /// What ends with it.
+    pub end: End,
 }
 
 /// Writes datagrams into a buffer of the caller's.
@@ -74,17 +103,15 @@ impl<'a> Writer<'a> {
         self.at == self.start
     }
 
-    /// Say that the slot is over, and return the bytes of the datagram.
-    pub fn finish(self, end_of_slot: bool) -> usize {
-        if end_of_slot {
-            self.buffer[0] |= END_OF_SLOT;
-        }
+    /// Say what ends with it, whatever the prefix said, and return the bytes of the datagram.
+    pub fn finish(self, end: End) -> usize {
+        self.buffer[0] = WHOLE | end.mark();
         self.at
     }
 }
 
 /// Write a datagram with the bytes of a chunk from `offset` on, as many as fit. Returns the datagram's length and the
-/// bytes of the payload inside; `None` if none fit.
+/// bytes of the payload inside; `None` if none fit. What the prefix ends, ends with the chunk's last piece.
 pub fn write_piece(
     buffer: &mut [u8],
     prefix: Prefix,
@@ -103,17 +130,13 @@ pub fn write_piece(
         return None;
     }
     buffer[at..at + take].copy_from_slice(&rest[..take]);
-    if prefix.end_of_slot && offset + take == payload.len() {
-        buffer[0] |= END_OF_SLOT;
-    } else {
-        buffer[0] &= !END_OF_SLOT;
-    }
+    let last = offset + take == payload.len();
+    buffer[0] = PIECE | if last { prefix.end.mark() } else { 0 };
     Some((at + take, take))
 }
 
 fn put_prefix(buffer: &mut [u8], kind: u8, prefix: Prefix) -> Option<usize> {
-    let mark = if prefix.end_of_slot { END_OF_SLOT } else { 0 };
-    *buffer.first_mut()? = kind | mark;
+    *buffer.first_mut()? = kind | prefix.end.mark();
     let at = varint::put(buffer, 1, prefix.task)?;
     let at = varint::put(buffer, at, u32::from(prefix.cut))?;
     varint::put(buffer, at, prefix.slot)
@@ -163,9 +186,9 @@ impl<'a> Datagram<'a> {
             task: varint::take(&mut rest)?,
             cut: u16::try_from(varint::take(&mut rest)?).ok()?,
             slot: varint::take(&mut rest)?,
-            end_of_slot: first & END_OF_SLOT != 0,
+            end: End::of(*first)?,
         };
-        let body = match first & !END_OF_SLOT {
+        let body = match first & !(END_OF_SLOT | END_OF_UPLOAD) {
             WHOLE => {
                 let mut check = rest;
                 while !check.is_empty() {

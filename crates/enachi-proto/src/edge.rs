@@ -230,8 +230,8 @@ impl EdgeSession {
         Ok(())
     }
 
-    /// A datagram. Chunks that it completes go to `each`; nothing is kept of them here.
-    pub fn datagram(&mut self, bytes: &[u8], mut each: impl FnMut(u16, &[u8])) -> Arrival {
+    /// A datagram. Chunks that it completes go to `each` with the task; nothing is kept of them here.
+    pub fn datagram(&mut self, bytes: &[u8], mut each: impl FnMut(u32, u16, &[u8])) -> Arrival {
         if bytes.len() > self.settings.limits.datagram_bytes as usize {
             return Arrival::Bad;
         }
@@ -246,7 +246,8 @@ impl EdgeSession {
             return Arrival::Bad;
         }
         for part in datagram.parts() {
-            if upload.assembly.push(part, &mut each) == Taken::Refused {
+            let hand_on = |id, payload: &[u8]| each(prefix.task, id, payload);
+            if upload.assembly.push(part, hand_on) == Taken::Refused {
                 return Arrival::Bad;
             }
         }
@@ -348,6 +349,11 @@ impl EdgeSession {
             self.tasks[index].stage = Stage::Answered;
         }
         self.send(&ToDevice::Answer(answer))
+    }
+
+    /// Forget a task that ends without an answer: the device was left on its own, and has reported.
+    pub fn dismiss(&mut self, task: u32) {
+        self.tasks.retain(|t| t.number != task);
     }
 
     /// The line is broken, or the device has left.

@@ -3,7 +3,7 @@
 
 mod common;
 
-use enachi_proto::datagram::{Prefix, Writer};
+use enachi_proto::datagram::{End, Prefix, Writer};
 use enachi_proto::message::ToEdge;
 use enachi_proto::stream::{encode, preamble};
 use enachi_proto::{Arrival, EdgeSession};
@@ -51,16 +51,16 @@ fn packets_cost_no_allocation() {
             task: 1,
             cut: common::CUT,
             slot,
-            end_of_slot: false,
+            end: End::Nothing,
         };
         let mut writer = Writer::new(&mut buffer, prefix).unwrap();
         for id in 0..10 {
             assert!(writer.push((slot * 10 + id) as u16, &payload));
         }
-        let length = writer.finish(true);
+        let length = writer.finish(End::Slot);
         // Every datagram comes twice.
         for _ in 0..2 {
-            let arrival = edge.datagram(&buffer[..length], |_, bytes| handed += bytes.len());
+            let arrival = edge.datagram(&buffer[..length], |_, _, bytes| handed += bytes.len());
             assert!(matches!(arrival, Arrival::Upload(_)));
         }
     }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{BATCH, CHUNKS, DEADLINE, End, Line, Pair};
+use common::{BATCH, CHUNKS, DEADLINE, Fate, Line, Pair};
 
 const PERIOD: u64 = 70;
 const TASKS: u64 = 6;
@@ -42,7 +42,7 @@ fn a_good_line_answers_every_task_from_what_a_stop_let_through() {
     assert!(pair.offered.len() as u64 >= TASKS - 1);
     for task in &pair.offered {
         // Two chunks a slot, sixteen before the stop, which takes effect at once.
-        assert_eq!(pair.ends[task], [End::Answered { chunks: 16 }]);
+        assert_eq!(pair.ends[task], [Fate::Answered { chunks: 16 }]);
         assert_eq!(pair.reported[task], 1);
     }
 }
@@ -55,7 +55,7 @@ fn without_a_stop_everything_arrives() {
     };
     let pair = run(line, 1);
     for task in &pair.offered {
-        assert_eq!(pair.ends[task], [End::Answered { chunks: CHUNKS }]);
+        assert_eq!(pair.ends[task], [Fate::Answered { chunks: CHUNKS }]);
     }
 }
 
@@ -68,7 +68,7 @@ fn a_stop_is_as_late_as_the_line() {
     let pair = run(line, 1);
     for task in &pair.offered {
         // Two ticks there, two back, the last of them before that tick's slot: three slots of two chunks after the sixteen.
-        assert_eq!(pair.ends[task], [End::Answered { chunks: 22 }]);
+        assert_eq!(pair.ends[task], [Fate::Answered { chunks: 22 }]);
     }
 }
 
@@ -85,7 +85,7 @@ fn loss_doubling_and_disorder_lose_chunks_and_nothing_else() {
         let pair = run(line, seed);
         check_ends(&pair);
         for task in &pair.offered {
-            assert!(matches!(pair.ends[task][..], [End::Answered { .. }]));
+            assert!(matches!(pair.ends[task][..], [Fate::Answered { .. }]));
         }
         assert_eq!(pair.bad, 0);
     }
@@ -115,7 +115,7 @@ fn answers_that_come_after_the_deadline_are_not_taken() {
     let pair = run(line, 3);
     check_ends(&pair);
     for task in &pair.offered {
-        assert_eq!(pair.ends[task], [End::GivenUp]);
+        assert_eq!(pair.ends[task], [Fate::GivenUp]);
     }
     // What it has cost is known all the same.
     assert!(pair.reported.len() as u64 >= TASKS - 1);

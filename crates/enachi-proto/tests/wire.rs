@@ -3,7 +3,7 @@
 
 mod common;
 
-use enachi_proto::datagram::{Datagram, Prefix, Writer, chunk_bytes};
+use enachi_proto::datagram::{Datagram, End, Prefix, Writer, chunk_bytes};
 use enachi_proto::message::{
     Answer, Failure, Refuse, RefuseReason, Scored, Stop, StopReason, ToDevice, ToEdge,
 };
@@ -89,12 +89,12 @@ fn the_preamble_and_the_head_of_a_datagram_are_these_bytes() {
         task: 300,
         cut: 2,
         slot: 5,
-        end_of_slot: false,
+        end: End::Nothing,
     };
     let mut buffer = [0u8; 32];
     let mut writer = Writer::new(&mut buffer, prefix).unwrap();
     assert!(writer.push(1, b"ab") && writer.push(200, b""));
-    let length = writer.finish(true);
+    let length = writer.finish(End::Slot);
     assert_eq!(
         buffer[..length],
         [0x81, 0xac, 0x02, 2, 5, 1, 2, b'a', b'b', 0xc8, 0x01, 0]
@@ -251,7 +251,7 @@ proptest! {
 
     #[test]
     fn chunks_come_back(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..12), end in any::<bool>()) {
-        let prefix = Prefix { task: u32::MAX, cut: u16::MAX, slot: 1 << 20, end_of_slot: false };
+        let prefix = Prefix { task: u32::MAX, cut: u16::MAX, slot: 1 << 20, end: End::Nothing };
         let mut buffer = vec![0u8; 1200];
         let mut writer = Writer::new(&mut buffer, prefix).unwrap();
         let mut kept = Vec::new();
@@ -260,9 +260,9 @@ proptest! {
                 kept.push((id * 300, payload.clone()));
             }
         }
-        let length = writer.finish(end);
+        let length = writer.finish(if end { End::Upload } else { End::Slot });
         let datagram = Datagram::parse(&buffer[..length]).unwrap();
-        prop_assert_eq!(datagram.prefix, Prefix { end_of_slot: end, ..prefix });
+        prop_assert_eq!(datagram.prefix, Prefix { end: if end { End::Upload } else { End::Slot }, ..prefix });
         let got: Vec<_> = datagram.parts().map(|p| (p.id, p.bytes.to_vec())).collect();
         prop_assert_eq!(got, kept);
     }

@@ -1,9 +1,10 @@
 //! One policy in the world of one seed, frame by frame.
 
 use crate::deployment::{Deployment, Offer};
+use crate::gain::{base_gain, known_gain};
 use crate::mux::{Replanner, Situation, sending};
 use crate::policies::PolicyFactory;
-use crate::scenario::{KnownGain, StopKind};
+use crate::scenario::StopKind;
 use crate::simulate::SimulateError;
 use crate::upload::{Upload, Uploaded};
 use crate::variant::Variant;
@@ -91,22 +92,8 @@ impl<'a> Runner<'a> {
         let stops = aware.then_some(&variant.packet);
         let offer = deployment.offer(policy.stream_use(), offered, variant.curve, stops)?;
         let world = World::new(seed, deployment.fading, scenario.channel.shadowing_db);
-        let channel = &scenario.channel;
-        let base_gains: Vec<f64> = deployment
-            .devices
-            .iter()
-            .enumerate()
-            .map(|(index, device)| {
-                // What the amplifier draws counts, so the channel begins before it.
-                let gain = device.mean_gain.unwrap_or_else(|| {
-                    let [near_m, far_m] = device.values.distance_m;
-                    let distance_m = world.distance_m(index as u32, near_m, far_m);
-                    let loss_db = channel.path_loss_1m_db
-                        + 10.0 * channel.path_loss_exponent * distance_m.log10();
-                    10f64.powf(-loss_db / 10.0)
-                });
-                gain * device.values.amplifier_efficiency
-            })
+        let base_gains: Vec<f64> = (0..deployment.devices.len())
+            .map(|index| base_gain(deployment, &world, index))
             .collect();
         let views = deployment
             .devices
@@ -176,19 +163,12 @@ impl<'a> Runner<'a> {
     /// Let the policy plan the next frame.
     pub fn plan(&mut self) {
         let scenario = &self.deployment.scenario;
-        let slots = (scenario.frame.length_s / scenario.frame.slot_s).round() as u32;
         for (index, view) in self.views.iter_mut().enumerate() {
             let device = index as u32;
             let gain = self.base_gains[index] * self.world.shadowing(device, self.frame);
             self.gains[index] = gain;
             view.energy_queue_j = self.queues[index].level_j();
-            view.gain = match scenario.channel.known_gain {
-                KnownGain::Mean => gain,
-                KnownGain::GeometricMean => gain * view.fading.geometric_share(),
-                KnownGain::FrameAverage => self
-                    .world
-                    .frame_average_gain(device, self.frame, gain, slots),
-            };
+            view.gain = known_gain(self.deployment, &self.world, device, self.frame, gain);
         }
         self.grants.fill(TaskGrant::default());
         let view = view(self.deployment, &self.offer, &self.views, self.frame);
@@ -289,33 +269,12 @@ impl<'a> Runner<'a> {
     /// Enter a finished device-frame into queue, outcome and records.
     fn settle(&mut self, index: usize, record: FrameRecord, sink: &mut impl Sink) {
         let energy_j = record.energy_j();
-        self.outcomes[index] = FrameOutcome {
-            energy_j,
-            latency_s: self.latency_s(index, &record),
-            bits: record.bits,
-            deadline_cut: record.outcome == Outcome::DeadlineCut,
-        };
+        let candidate = self.grants[index].candidate;
+        let candidate = candidate.map(|choice| &self.offer.candidates[choice as usize]);
+        let deadline_s = self.deployment.devices[index].values.deadline_s;
+        self.outcomes[index] = outcome(candidate, deadline_s, &record);
         self.queues[index].update(energy_j);
         sink.frame(record);
-    }
-
-    /// Time from the start of the frame to the answer, or what it would have taken at the frame's mean rate.
-    fn latency_s(&self, index: usize, record: &FrameRecord) -> f64 {
-        let Some(candidate) = self.grants[index].candidate else {
-            return self.deployment.devices[index].values.deadline_s;
-        };
-        let candidate = &self.offer.candidates[candidate as usize];
-        let edge_s = edge_time_s(candidate);
-        if record.outcome != Outcome::DeadlineCut {
-            return record.sent_time_s + edge_s;
-        }
-        // A device that got nothing through has no rate of its own: two deadlines say "far too late".
-        let deadline_s = self.deployment.devices[index].values.deadline_s;
-        if record.fraction <= 0.0 {
-            return 2.0 * deadline_s;
-        }
-        let sending_s = record.sent_time_s - record.ready_time_s;
-        record.ready_time_s + sending_s / record.fraction + edge_s
     }
 
     /// The record of a device-frame before its first slot, and its upload if there is one.
@@ -491,13 +450,44 @@ fn view<'a>(
     }
 }
 
+/// What a policy learns of a frame.
+pub fn outcome(
+    candidate: Option<&Candidate>,
+    deadline_s: f64,
+    record: &FrameRecord,
+) -> FrameOutcome {
+    FrameOutcome {
+        energy_j: record.energy_j(),
+        latency_s: latency_s(candidate, deadline_s, record),
+        bits: record.bits,
+        deadline_cut: record.outcome == Outcome::DeadlineCut,
+    }
+}
+
+/// Time from the start of the frame to the answer, or what it would have taken at the frame's mean rate.
+fn latency_s(candidate: Option<&Candidate>, deadline_s: f64, record: &FrameRecord) -> f64 {
+    let Some(candidate) = candidate else {
+        return deadline_s;
+    };
+    let edge_s = edge_time_s(candidate);
+    if record.outcome != Outcome::DeadlineCut {
+        return record.sent_time_s + edge_s;
+    }
+    // A device that got nothing through has no rate of its own: two deadlines say "far too late".
+    if record.fraction <= 0.0 {
+        return 2.0 * deadline_s;
+    }
+    let sending_s = record.sent_time_s - record.ready_time_s;
+    record.ready_time_s + sending_s / record.fraction + edge_s
+}
+
 /// Whether a grant sends anything.
-fn sends(grant: &TaskGrant) -> bool {
+pub fn sends(grant: &TaskGrant) -> bool {
     grant.bandwidth_hz > 0.0 && grant.reference_power_w > 0.0 && grant.bits_limit > 0.0
 }
 
 /// ENACHI (8), with the decoder.
-fn edge_time_s(candidate: &Candidate) -> f64 {
+pub fn edge_time_s(candidate: &Candidate) -> f64 {
     match candidate.kind {
         CutKind::Local => 0.0,
         _ => candidate.tail_time_s + candidate.decode_time_s,

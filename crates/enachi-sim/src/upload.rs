@@ -83,7 +83,8 @@ impl StopRule for Rule<'_> {
 }
 
 impl Upload<'_> {
-    fn stream(&self) -> &Stream {
+    /// The stream that is sent.
+    pub fn stream(&self) -> &Stream {
         let cut = &self.deployment.profile.cuts[self.candidate.cut as usize];
         let stream = self.candidate.stream.expect("uploads have a stream");
         &cut.streams[stream as usize]
@@ -196,7 +197,7 @@ impl Upload<'_> {
 
     /// Last checkpoint within a limit on bits. Limits are planned on mean bits, so they name a checkpoint of the mean
     /// curve (the first that holds so many bits), and the image sends that checkpoint's chunks whatever they cost it.
-    fn measured_limit(&self, stream: &Stream) -> usize {
+    pub fn measured_limit(&self, stream: &Stream) -> usize {
         let last = stream.samples.checkpoints - 1;
         if self.grant.bits_limit.is_infinite() {
             return last;
@@ -237,7 +238,7 @@ impl Upload<'_> {
     }
 
     /// What a bit costs in units of accuracy at the reference power: Q·(p̃ + circuit)/(V·rate).
-    fn price_per_bit(&self) -> f64 {
+    pub fn price_per_bit(&self) -> f64 {
         let device = &self.deployment.devices[self.device as usize];
         let power_w = self.grant.reference_power_w;
         let rate_bps =

@@ -211,6 +211,11 @@ impl Sender {
         self.queue.set_reference_w(reference_power_w);
     }
 
+    /// A stop that was decided elsewhere: the device sends nothing in slot `slot` or later.
+    pub fn release(&mut self, slot: u32) {
+        self.release = self.release.min(slot);
+    }
+
     /// Send in the slots of `slots` that lie in the window.
     ///
     /// Per slot: power from `power` (25) for the gain that the device knows, bits (3) at the true gain carried over

@@ -1,7 +1,7 @@
 //! A device and an edge on a line that loses, doubles, delays and reorders, under a clock that only the test turns.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
-use enachi_proto::datagram::{Prefix, Writer, write_piece};
+use enachi_proto::datagram::{End, Prefix, Writer, write_piece};
 use enachi_proto::message::{
     Account, Answer, Choice, Ending, Energy, Grant, Hello, Offer, PowerLaw, RadioKind, Report,
     Scored, StopReason, Welcome,
@@ -191,7 +191,7 @@ struct Upload {
 
 /// How a task ended at the device.
 #[derive(Clone, Debug, PartialEq)]
-pub enum End {
+pub enum Fate {
     Answered { chunks: u32 },
     Lost,
     GivenUp,
@@ -211,7 +211,7 @@ pub struct Pair {
     uploads: Vec<Upload>,
     started: BTreeMap<u32, u64>,
     pub offered: BTreeSet<u32>,
-    pub ends: BTreeMap<u32, Vec<End>>,
+    pub ends: BTreeMap<u32, Vec<Fate>>,
     pub edge_offered: BTreeSet<u32>,
     pub reported: BTreeMap<u32, u32>,
     pub unreported: BTreeSet<u32>,
@@ -359,9 +359,7 @@ impl Pair {
             Packet::Datagram(bytes) => {
                 let mangled = self.line.mangled > 0;
                 let chunks = &mut self.chunks;
-                let task = enachi_proto::datagram::Datagram::parse(&bytes).map(|d| d.prefix.task);
-                let arrival = self.edge.datagram(&bytes, |id, bytes| {
-                    let task = task.expect("a chunk comes out of a datagram that was read");
+                let arrival = self.edge.datagram(&bytes, |task, id, bytes| {
                     assert!(
                         mangled || bytes == payload(task, id),
                         "task {task} chunk {id}"
@@ -372,7 +370,7 @@ impl Pair {
                     );
                 });
                 match arrival {
-                    Arrival::Upload(prefix) if prefix.end_of_slot => {
+                    Arrival::Upload(prefix) if prefix.end != End::Nothing => {
                         let progress = self.edge.progress(prefix.task).unwrap();
                         if progress.reached >= self.line.stop_at {
                             self.edge.stop(prefix.task, StopReason::Certain).unwrap();
@@ -444,19 +442,19 @@ impl Pair {
                     assert!(!self.device.may_send(stop.task));
                 }
                 DeviceEvent::Answered(answer) => {
-                    let end = End::Answered {
+                    let end = Fate::Answered {
                         chunks: answer.chunks,
                     };
                     assert_eq!(self.answered_with.get(&answer.task), Some(&answer.chunks));
                     self.end(answer.task, end);
                 }
-                DeviceEvent::Lost { task } => self.end(task, End::Lost),
+                DeviceEvent::Lost { task } => self.end(task, Fate::Lost),
             }
         }
     }
 
-    fn end(&mut self, task: u32, end: End) {
-        let lost = end == End::Lost;
+    fn end(&mut self, task: u32, end: Fate) {
+        let lost = end == Fate::Lost;
         self.ends.entry(task).or_default().push(end);
         self.uploads.retain(|u| u.task != task);
         if !lost {
@@ -477,7 +475,7 @@ impl Pair {
         for task in late {
             self.started.remove(&task);
             if self.device.give_up(task) {
-                self.end(task, End::GivenUp);
+                self.end(task, Fate::GivenUp);
             }
         }
         for index in 0..self.uploads.len() {
@@ -502,7 +500,7 @@ pub fn datagrams(task: u32, slot: u32, ids: std::ops::Range<u16>) -> Vec<Vec<u8>
         task,
         cut: CUT,
         slot,
-        end_of_slot: false,
+        end: End::Nothing,
     };
     let mut out = Vec::new();
     let last = ids.end - 1;
@@ -511,14 +509,14 @@ pub fn datagrams(task: u32, slot: u32, ids: std::ops::Range<u16>) -> Vec<Vec<u8>
         let mut buffer = [0u8; DATAGRAM];
         let mut writer = Writer::new(&mut buffer, prefix).unwrap();
         if writer.push(id, &payload) {
-            let length = writer.finish(id == last);
+            let length = writer.finish(if id == last { End::Slot } else { End::Nothing });
             out.push(buffer[..length].to_vec());
             continue;
         }
         let mut offset = 0;
         while offset < payload.len() {
             let prefix = Prefix {
-                end_of_slot: id == last,
+                end: if id == last { End::Slot } else { End::Nothing },
                 ..prefix
             };
             let (length, taken) = write_piece(&mut buffer, prefix, id, &payload, offset).unwrap();

@@ -133,7 +133,8 @@ impl Deployment {
         Ok(offer)
     }
 
-    fn candidate(
+    /// What choosing `cut` and `stream` means for `device`.
+    pub fn candidate(
         &self,
         device: &Device,
         cut: usize,

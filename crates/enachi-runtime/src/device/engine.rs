@@ -1,0 +1,602 @@
+//! The engine itself.
+
+use super::radio::Emulated;
+use super::{Outgoing, Work};
+use crate::cell;
+use enachi_core::packet::{Ending, Link, Never, Sender, Window};
+use enachi_core::queue::EnergyQueue;
+use enachi_core::task::{Candidate, TaskGrant};
+use enachi_proto::datagram::{End, Prefix};
+use enachi_proto::message::{
+    self, Account, Answer, Grant, Hello, Offer, Refuse, Report, Scored, Welcome,
+};
+use enachi_proto::{DeviceEvent, DeviceSession, ProtocolError, SessionError};
+use enachi_sim::deployment::Deployment;
+use enachi_sim::runner::sends;
+use enachi_sim::scenario::Packet;
+use enachi_sim::upload::{Law, Upload};
+use enachi_sim::world::Gains;
+use std::sync::Arc;
+
+/// How a device runs.
+#[derive(Clone, Debug)]
+pub struct DeviceOptions {
+    /// Largest datagram that the line carries \[byte\].
+    pub datagram_bytes: usize,
+    /// T \[s\].
+    pub deadline_s: f64,
+}
+
+/// What the caller must know.
+#[derive(Clone, Debug)]
+pub enum Signal {
+    /// The edge has admitted the device.
+    Welcome(Welcome),
+    /// It has not.
+    Refused(Refuse),
+    /// A task's frame begins now: slot 0.
+    Began {
+        /// Which.
+        task: u32,
+    },
+    /// The edge wants no more of it.
+    Stopped {
+        /// Which.
+        task: u32,
+    },
+    /// A task is over.
+    Finished(Box<Finished>),
+}
+
+/// A task that is over at the device.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Which.
+    pub task: u32,
+    /// What it was granted, if anything.
+    pub grant: Option<Grant>,
+    /// The edge's answer.
+    pub answer: Option<Answer>,
+    /// What it has cost.
+    pub report: Report,
+    /// The class that counts: the edge's, or the device's own.
+    pub class: Option<u16>,
+}
+
+struct Running {
+    task: u32,
+    grant: Option<Grant>,
+    granted: TaskGrant,
+    candidate: Option<Candidate>,
+    gain: super::Gain,
+    queue_j: f64,
+    upload: Option<Sending>,
+    ready_s: f64,
+    local: Option<Scored>,
+    /// The slot that comes next.
+    next_slot: u32,
+}
+
+struct Sending {
+    sender: Sender,
+    outgoing: Outgoing,
+    sent: usize,
+    link: Link,
+    law: Law,
+    gains: Gains,
+    sends: bool,
+}
+
+/// The device.
+pub struct Device<W: Work> {
+    deployment: Arc<Deployment>,
+    packet: Packet,
+    options: DeviceOptions,
+    session: DeviceSession,
+    radio: Emulated,
+    work: W,
+    queue: EnergyQueue,
+    running: Option<Running>,
+    buffer: Vec<u8>,
+    signals: Vec<Signal>,
+}
+
+impl<W: Work> Device<W> {
+    /// A device at its place in `deployment`, before its greeting is sent.
+    pub fn new(
+        deployment: Arc<Deployment>,
+        packet: Packet,
+        options: DeviceOptions,
+        hello: Hello,
+        radio: Emulated,
+        work: W,
+    ) -> Result<Self, SessionError> {
+        let budget_j = deployment.devices[radio.device as usize]
+            .values
+            .energy_budget_j;
+        Ok(Self {
+            session: DeviceSession::new(hello)?,
+            queue: EnergyQueue::new(budget_j),
+            buffer: vec![0; options.datagram_bytes],
+            running: None,
+            signals: Vec::new(),
+            deployment,
+            packet,
+            options,
+            radio,
+            work,
+        })
+    }
+
+    /// Begin another session with the edge; the energy account goes on.
+    pub fn reconnect(&mut self, hello: Hello) -> Result<(), SessionError> {
+        self.session = DeviceSession::new(hello)?;
+        Ok(())
+    }
+
+    /// The cell is another than was thought: from the next task on, its slots, noise and power law hold.
+    pub fn set_cell(&mut self, deployment: Arc<Deployment>, packet: Packet) {
+        self.deployment = deployment;
+        self.packet = packet;
+    }
+
+    /// The work.
+    pub fn work_mut(&mut self) -> &mut W {
+        &mut self.work
+    }
+
+    /// Length of a frame \[s\].
+    pub fn frame_s(&self) -> f64 {
+        self.deployment.scenario.frame.length_s
+    }
+
+    /// Length of a slot \[s\].
+    pub fn slot_s(&self) -> f64 {
+        self.deployment.scenario.frame.slot_s
+    }
+
+    /// T \[s\].
+    pub fn deadline_s(&self) -> f64 {
+        self.options.deadline_s
+    }
+
+    /// The energy account.
+    pub fn account(&self) -> Account {
+        Account {
+            queue_j: self.queue.level_j(),
+            spent_j: self.queue.spent_j(),
+            frames: self.queue.frames(),
+        }
+    }
+
+    /// Go on from an account that was kept elsewhere, unless this one is further. An account that no run can have left is
+    /// ignored.
+    pub fn resume(&mut self, account: &Account) -> bool {
+        if account.frames <= self.queue.frames() {
+            return false;
+        }
+        let budget_j = self.queue.budget_j();
+        let resumed =
+            EnergyQueue::resumed(budget_j, account.queue_j, account.spent_j, account.frames);
+        let found = resumed.is_some();
+        if let Some(queue) = resumed {
+            self.queue = queue;
+        }
+        found
+    }
+
+    /// Offer a task.
+    pub fn offer(&mut self, task: u32) -> Result<(), SessionError> {
+        let gain = self.radio.gain(&self.deployment, task);
+        self.session.offer(Offer {
+            task,
+            gain: gain.known,
+            energy_queue_j: self.queue.level_j(),
+            deadline_s: self.options.deadline_s,
+        })?;
+        self.running = Some(self.fresh(task));
+        Ok(())
+    }
+
+    fn fresh(&self, task: u32) -> Running {
+        Running {
+            task,
+            grant: None,
+            granted: TaskGrant::default(),
+            candidate: None,
+            gain: self.radio.gain(&self.deployment, task),
+            queue_j: self.queue.level_j(),
+            upload: None,
+            ready_s: 0.0,
+            local: None,
+            next_slot: 0,
+        }
+    }
+
+    /// Control bytes from the edge.
+    pub fn control(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
+        let outcome = self.session.received(bytes);
+        self.events();
+        outcome
+    }
+
+    /// The line is broken.
+    pub fn disconnected(&mut self) {
+        self.session.disconnected();
+        self.events();
+    }
+
+    /// Leave.
+    pub fn close(&mut self) {
+        self.session.close();
+        self.events();
+    }
+
+    /// Whether the session is over.
+    pub fn is_closed(&self) -> bool {
+        self.session.is_closed()
+    }
+
+    /// The next bytes for the control stream.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.session.poll_transmit()
+    }
+
+    /// What the caller must know, in order.
+    pub fn take_signals(&mut self) -> Vec<Signal> {
+        std::mem::take(&mut self.signals)
+    }
+
+    /// The task in hand.
+    pub fn running(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.task)
+    }
+
+    /// Whether there is anything left to send of the task in hand.
+    pub fn is_sending(&self) -> bool {
+        let upload = self.running.as_ref().and_then(|r| r.upload.as_ref());
+        upload.is_some_and(|u| u.sends && u.sent < u.outgoing.len() && !u.sender.released())
+    }
+
+    fn events(&mut self) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                DeviceEvent::Welcome(welcome) => {
+                    if let Some(account) = welcome.account {
+                        self.resume(&account);
+                    }
+                    self.signals.push(Signal::Welcome(welcome));
+                }
+                DeviceEvent::Refused(refuse) => self.signals.push(Signal::Refused(refuse)),
+                DeviceEvent::Granted(grant) => self.granted(grant),
+                DeviceEvent::Stopped(stop) => {
+                    self.signals.push(Signal::Stopped { task: stop.task });
+                    let running = self.running.as_mut().filter(|r| r.task == stop.task);
+                    if let Some(running) = running
+                        && let Some(upload) = running.upload.as_mut()
+                    {
+                        upload.sender.release(running.next_slot);
+                    }
+                }
+                DeviceEvent::Answered(answer) => {
+                    if self.running() == Some(answer.task) {
+                        self.finish(Some(answer));
+                    }
+                }
+                DeviceEvent::Lost { task } => {
+                    if self.running() == Some(task) {
+                        self.finish(None);
+                    }
+                }
+            }
+        }
+    }
+
+    fn granted(&mut self, grant: Grant) {
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
+        if running.task != grant.task {
+            self.running = Some(running);
+            return;
+        }
+        if grant.revision > 0 {
+            self.regranted(&mut running, &grant);
+            self.running = Some(running);
+            return;
+        }
+        running.granted = cell::task_grant(&grant);
+        self.work.granted(&running.granted);
+        running.candidate = self.candidate(&grant);
+        running.grant = Some(grant);
+        self.signals.push(Signal::Began { task: grant.task });
+        let Some(candidate) = running.candidate.clone() else {
+            // Nothing to choose: the device is on its own.
+            if self.work.falls_back() {
+                running.local = self.work.whole(running.task);
+            }
+            self.running = Some(running);
+            self.alone();
+            return;
+        };
+        running.ready_s = candidate.head_time_s + candidate.encode_time_s;
+        if candidate.stream.is_none() {
+            running.local = self.work.whole(running.task);
+            self.running = Some(running);
+            self.alone();
+            return;
+        }
+        match self.begin_upload(&running, &candidate, grant.upload_end_s) {
+            Ok(upload) => running.upload = Some(upload),
+            Err(_) => running.upload = None,
+        }
+        self.running = Some(running);
+    }
+
+    /// The device's own part in a task is all there is.
+    fn alone(&mut self) {
+        if let Some(task) = self.running() {
+            self.session.give_up(task);
+            self.finish(None);
+        }
+    }
+
+    /// The candidate that a grant names.
+    fn candidate(&self, grant: &Grant) -> Option<Candidate> {
+        let choice = grant.choice?;
+        let profile = &self.deployment.profile;
+        let cut = profile.cuts.get(usize::from(choice.cut))?;
+        let stream = choice.stream.map(u32::from);
+        if stream.is_some_and(|s| s as usize >= cut.streams.len()) {
+            return None;
+        }
+        let device = &self.deployment.devices[self.radio.device as usize];
+        let cut = usize::from(choice.cut);
+        Some(self.deployment.candidate(device, cut, stream, 0, 0..0))
+    }
+
+    fn upload<'u>(
+        &'u self,
+        running: &'u Running,
+        candidate: &'u Candidate,
+        window: Window,
+    ) -> Upload<'u> {
+        let (task, image) = self.work.draw(running.task, Some(candidate));
+        Upload {
+            deployment: &self.deployment,
+            world: &self.radio.world,
+            packet: &self.packet,
+            device: self.radio.device,
+            frame: running.task,
+            candidate,
+            grant: &running.granted,
+            window,
+            mean_gain: running.gain.mean,
+            energy_queue_j: running.queue_j,
+            task,
+            image: image.unwrap_or(0),
+        }
+    }
+
+    fn begin_upload(
+        &mut self,
+        running: &Running,
+        candidate: &Candidate,
+        upload_end_s: f64,
+    ) -> Result<Sending, String> {
+        let slot_s = self.deployment.scenario.frame.slot_s;
+        let mut window = Window::between(running.ready_s, upload_end_s, slot_s);
+        let may_send = sends(&running.granted);
+        if !may_send {
+            window.end = window.first;
+        }
+        let (task, image) = self.work.draw(running.task, Some(candidate));
+        let upload = Upload {
+            deployment: &self.deployment,
+            world: &self.radio.world,
+            packet: &self.packet,
+            device: self.radio.device,
+            frame: running.task,
+            candidate,
+            grant: &running.granted,
+            window,
+            mean_gain: running.gain.mean,
+            energy_queue_j: running.queue_j,
+            task,
+            image: image.unwrap_or(0),
+        };
+        let outgoing = self.work.head(&upload)?;
+        let link = upload.link(running.granted.bandwidth_hz);
+        let reference_w = running.granted.reference_power_w;
+        Ok(Sending {
+            sender: Sender::new(window, reference_w, &outgoing),
+            law: upload.law(&link, reference_w),
+            gains: self.radio.gains(running.task, running.gain.mean),
+            sent: 0,
+            sends: may_send,
+            outgoing,
+            link,
+        })
+    }
+
+    /// Band and power from now on.
+    fn regranted(&mut self, running: &mut Running, grant: &Grant) {
+        running.granted.bandwidth_hz = grant.bandwidth_hz;
+        running.granted.reference_power_w = grant.reference_power_w;
+        let (Some(candidate), Some(mut sending)) =
+            (running.candidate.clone(), running.upload.take())
+        else {
+            return;
+        };
+        let upload = self.upload(running, &candidate, sending.sender.window());
+        sending.link = upload.link(grant.bandwidth_hz);
+        sending.law = upload.law(&sending.link, grant.reference_power_w);
+        sending.sender.set_reference_w(grant.reference_power_w);
+        sending.sends = sends(&running.granted);
+        running.upload = Some(sending);
+    }
+
+    /// Run slot `slot` of the task in hand and hand its datagrams to `send`. The slots of a task must ascend.
+    pub fn slot(&mut self, slot: u32, send: impl FnMut(&[u8])) {
+        let Some(running) = self.running.as_mut() else {
+            return;
+        };
+        running.next_slot = slot + 1;
+        let (Some(upload), Some(candidate)) = (running.upload.as_mut(), &running.candidate) else {
+            return;
+        };
+        if !upload.sends || !self.session.may_send(running.task) && !upload.sender.released() {
+            return;
+        }
+        let Sending {
+            sender,
+            outgoing,
+            link,
+            gains,
+            ..
+        } = upload;
+        macro_rules! with_law {
+            ($law:expr) => {
+                sender.advance(
+                    slot..slot + 1,
+                    link,
+                    $law,
+                    &Never,
+                    0,
+                    &*outgoing,
+                    gains,
+                    &mut (),
+                )
+            };
+        }
+        // The slot loop is compiled for each law.
+        match &upload.law {
+            Law::Tracking(law) => with_law!(law),
+            Law::Printed(law) => with_law!(law),
+            Law::Constant(law) => with_law!(law),
+            Law::WaterFilling(law) => with_law!(law),
+        }
+        let reached = upload.sender.checkpoint();
+        if reached > upload.sent {
+            let prefix = Prefix {
+                task: running.task,
+                cut: candidate.cut as u16,
+                slot,
+                end: End::Nothing,
+            };
+            let chunks = upload.sent..reached;
+            upload.sent = reached;
+            upload
+                .outgoing
+                .datagrams(chunks, prefix, &mut self.buffer, send);
+        }
+    }
+
+    /// The deadline of the task in hand has passed: end it without the edge's answer.
+    pub fn give_up(&mut self) {
+        let Some(task) = self.running() else {
+            return;
+        };
+        self.session.give_up(task);
+        self.finish(None);
+    }
+
+    /// Do a task without an edge.
+    pub fn solo(&mut self, task: u32) {
+        let mut running = self.fresh(task);
+        running.local = self.work.whole(task);
+        self.running = Some(running);
+        self.finish(None);
+    }
+
+    /// Account for the task in hand and report it.
+    fn finish(&mut self, answer: Option<Answer>) {
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
+        let answered = answer.as_ref().and_then(|a| a.top.first().copied());
+        let replayed = answer.as_ref().is_some_and(|a| a.failure.is_none());
+        if answered.is_none() && !replayed && running.local.is_none() && self.work.falls_back() {
+            running.local = self.work.whole(running.task);
+        }
+        let report = self.account_for(&running);
+        // A broken line cannot take it; the next report carries the account.
+        let _ = self.session.report(report);
+        self.signals.push(Signal::Finished(Box::new(Finished {
+            task: running.task,
+            grant: running.grant,
+            class: answered.or(running.local).map(|best| best.class),
+            answer,
+            report,
+        })));
+    }
+
+    fn account_for(&mut self, running: &Running) -> Report {
+        let device = &self.deployment.devices[self.radio.device as usize];
+        let timing = &self.deployment.scenario.frame;
+        let slot_s = timing.slot_s;
+        let mut energy_local_j = device.values.idle_power_w * timing.length_s;
+        let mut energy_codec_j = 0.0;
+        if let Some(candidate) = &running.candidate {
+            energy_local_j += device.compute.energy_j(candidate.head_macs);
+            energy_codec_j = device.compute.energy_j(candidate.encode_macs);
+        }
+        let whole = running
+            .candidate
+            .as_ref()
+            .is_some_and(|c| c.stream.is_none());
+        if running.local.is_some() && !whole {
+            // It ran the whole network after all.
+            let macs = self.deployment.profile.cuts.first();
+            let macs = macs.map_or(0, |cut| cut.head_macs + cut.tail_macs);
+            energy_local_j += device.compute.energy_j(macs);
+        }
+        let (_, image) = self.work.draw(running.task, running.candidate.as_ref());
+        let mut report = Report {
+            task: running.task,
+            energy_local_j,
+            energy_codec_j,
+            energy_transmit_j: 0.0,
+            account: Account::default(),
+            slots: 0,
+            bits: 0.0,
+            total_bits: 0.0,
+            mean_power_w: 0.0,
+            mean_gain: running.gain.mean,
+            power_queue_w: 0.0,
+            ending: message::Ending::NotSending,
+            ready_s: running.ready_s,
+            sent_s: running.ready_s,
+            level: None,
+            image: image.map(|image| image as u32),
+            label: self.work.label(running.task),
+            local: running.local,
+        };
+        if let Some(upload) = &running.upload {
+            let sent = upload.sender.clone().finish();
+            report.slots = sent.slots;
+            report.bits = sent.bits;
+            report.total_bits = upload.outgoing.total_bits();
+            report.level = upload.outgoing.level;
+            report.power_queue_w = sent.queue.level_w();
+            report.energy_transmit_j =
+                device
+                    .radio
+                    .transmit_energy_j(sent.queue.sum_w(), sent.slots, slot_s);
+            if sent.slots > 0 {
+                report.mean_power_w = sent.queue.sum_w() / f64::from(sent.slots);
+                report.mean_gain = sent.gain_sum / f64::from(sent.slots);
+                report.sent_s = f64::from(sent.end_slot) * slot_s;
+            }
+            report.ending = match sent.ending {
+                Ending::AllSent => message::Ending::AllSent,
+                Ending::Stopped => message::Ending::Stopped,
+                Ending::Deadline => message::Ending::Deadline,
+            };
+        }
+        let spent = report.energy_local_j + report.energy_codec_j + report.energy_transmit_j;
+        self.queue.update(spent);
+        report.account = self.account();
+        report
+    }
+}

@@ -1,0 +1,782 @@
+//! The engine itself.
+
+use super::judge::{Closed, Judge, TaskId, Verdict};
+use super::plan::Planner;
+use super::task::{Done, Stage, Task};
+use crate::cell::{self, Cell, CellError};
+use enachi_core::task::{PowerMode, TaskGrant};
+use enachi_proto::datagram::{End, Prefix};
+use enachi_proto::message::{
+    Account, Answer, Choice, Failure, Grant, Hello, Offer, RefuseReason, Report, StopReason,
+};
+use enachi_proto::{Arrival, EdgeEvent, EdgeSession, EdgeSettings, ProtocolError};
+use enachi_sim::runner::outcome;
+use enachi_sim::scenario::StopKind;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Slack of comparisons between times that are sums of slots \[s\].
+const SLACK_S: f64 = 1e-9;
+
+/// How an edge runs.
+#[derive(Clone, Debug)]
+pub struct EdgeOptions {
+    /// What it holds and allows.
+    pub settings: EdgeSettings,
+    /// Whether uploads stay open until their batch begins. Without the barrier each is answered as soon as it ends.
+    pub barrier: bool,
+    /// Seed in the records.
+    pub seed: u64,
+}
+
+/// What an observer may want to know.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    /// A device was admitted.
+    Joined {
+        /// Its number.
+        device: usize,
+        /// Its name.
+        name: String,
+    },
+    /// A peer was sent away, or left in disgrace.
+    Refused {
+        /// Why.
+        detail: String,
+    },
+    /// A device has left.
+    Left {
+        /// Its number.
+        device: usize,
+        /// Its name.
+        name: String,
+    },
+    /// A frame was planned.
+    Planned {
+        /// Which.
+        frame: u32,
+        /// Offers in it.
+        offers: usize,
+    },
+    /// A device was stopped.
+    Stopped {
+        /// Its number.
+        device: usize,
+    },
+    /// A datagram that no device of ours sends.
+    BadDatagram,
+    /// The edge has failed a task.
+    Failed {
+        /// Its device.
+        device: usize,
+        /// Why.
+        detail: String,
+    },
+    /// A task is over.
+    Done(Box<Done>),
+    /// A task is over and the device did not say what it has cost.
+    Unreported {
+        /// Its device.
+        device: usize,
+    },
+}
+
+struct Connected {
+    session: EdgeSession,
+    device: Option<usize>,
+    bad: u32,
+}
+
+/// Bad datagrams after which a device is sent away.
+const MOST_BAD: u32 = 1000;
+
+/// The edge.
+pub struct Edge<J: Judge> {
+    cell: Cell,
+    options: EdgeOptions,
+    judge: J,
+    planner: Planner,
+    connections: BTreeMap<u64, Connected>,
+    /// Name of every device that has ever joined, by number.
+    names: Vec<String>,
+    /// Connection of every device.
+    lines: Vec<Option<u64>>,
+    /// The device's own energy queue as last reported, by name.
+    accounts: BTreeMap<String, Account>,
+    changed: Vec<String>,
+    offers: Vec<Option<Offer>>,
+    tasks: Vec<Task<J::Evidence>>,
+    transmit: VecDeque<(u64, Vec<u8>)>,
+    happenings: VecDeque<Happening>,
+    frame: u32,
+}
+
+impl<J: Judge> Edge<J> {
+    /// An edge without devices; `accounts` are those of an earlier run.
+    pub fn new(
+        cell: Cell,
+        options: EdgeOptions,
+        judge: J,
+        accounts: BTreeMap<String, Account>,
+    ) -> Self {
+        let places = cell.deployment.devices.len();
+        Self {
+            cell,
+            options,
+            judge,
+            planner: Planner::default(),
+            connections: BTreeMap::new(),
+            names: Vec::new(),
+            lines: vec![None; places],
+            accounts,
+            changed: Vec::new(),
+            offers: vec![None; places],
+            tasks: Vec::new(),
+            transmit: VecDeque::new(),
+            happenings: VecDeque::new(),
+            frame: 0,
+        }
+    }
+
+    /// The cell.
+    pub fn cell(&self) -> &Cell {
+        &self.cell
+    }
+
+    /// The judge.
+    pub fn judge_mut(&mut self) -> &mut J {
+        &mut self.judge
+    }
+
+    /// Number of the next frame.
+    pub fn frame(&self) -> u32 {
+        self.frame
+    }
+
+    /// Offers that wait for a plan.
+    pub fn waiting(&self) -> usize {
+        self.offers.iter().flatten().count()
+    }
+
+    /// Devices that are connected.
+    pub fn connected(&self) -> usize {
+        self.lines.iter().flatten().count()
+    }
+
+    /// Uploads that are open and tails that are at work.
+    pub fn open_tasks(&self) -> usize {
+        let open = |t: &&Task<_>| !matches!(t.stage, Stage::Ended);
+        self.tasks.iter().filter(open).count()
+    }
+
+    /// Name of a device.
+    pub fn name(&self, device: usize) -> &str {
+        self.names.get(device).map_or("", String::as_str)
+    }
+
+    /// Energy queues that have changed since the last call.
+    pub fn changed_accounts(&mut self) -> Vec<(String, Account)> {
+        let changed = std::mem::take(&mut self.changed);
+        let known = |name: String| self.accounts.get(&name).map(|a| (name.clone(), *a));
+        changed.into_iter().filter_map(known).collect()
+    }
+
+    /// A peer has connected.
+    pub fn connect(&mut self, connection: u64) {
+        let session = EdgeSession::new(self.options.settings.clone());
+        let connected = Connected {
+            session,
+            device: None,
+            bad: 0,
+        };
+        self.connections.insert(connection, connected);
+        self.flush(connection);
+    }
+
+    /// Control bytes from a peer. `identity` is the name that its certificate proves, where there is one.
+    pub fn control(
+        &mut self,
+        connection: u64,
+        bytes: &[u8],
+        identity: Option<&str>,
+    ) -> Result<(), ProtocolError> {
+        let Some(connected) = self.connections.get_mut(&connection) else {
+            return Ok(());
+        };
+        let outcome = connected.session.received(bytes);
+        if let Err(error) = &outcome {
+            let detail = error.to_string();
+            self.happenings.push_back(Happening::Refused { detail });
+        }
+        self.events(connection, identity);
+        self.flush(connection);
+        outcome
+    }
+
+    /// The line to a peer is broken.
+    pub fn disconnect(&mut self, connection: u64) {
+        if let Some(connected) = self.connections.get_mut(&connection) {
+            connected.session.disconnected();
+            self.events(connection, None);
+            self.connections.remove(&connection);
+        }
+    }
+
+    /// Send every peer away.
+    pub fn shut_down(&mut self) {
+        let all: Vec<u64> = self.connections.keys().copied().collect();
+        for connection in all {
+            if let Some(connected) = self.connections.get_mut(&connection) {
+                let session = &mut connected.session;
+                session.refuse(RefuseReason::Closing, "the edge is shutting down");
+            }
+            self.events(connection, None);
+            self.flush(connection);
+        }
+    }
+
+    /// The next control bytes, and whose they are.
+    pub fn poll_transmit(&mut self) -> Option<(u64, Vec<u8>)> {
+        self.transmit.pop_front()
+    }
+
+    /// Whether the session with a peer is over, so that the line may be closed once what is said is sent.
+    pub fn is_over(&self, connection: u64) -> bool {
+        let over = |c: &Connected| c.session.is_closed();
+        self.connections.get(&connection).is_none_or(over)
+    }
+
+    /// The next thing that happened.
+    pub fn poll_happening(&mut self) -> Option<Happening> {
+        self.happenings.pop_front()
+    }
+
+    fn flush(&mut self, connection: u64) {
+        if let Some(connected) = self.connections.get_mut(&connection) {
+            while let Some(bytes) = connected.session.poll_transmit() {
+                self.transmit.push_back((connection, bytes));
+            }
+        }
+    }
+
+    fn events(&mut self, connection: u64, identity: Option<&str>) {
+        loop {
+            let Some(connected) = self.connections.get_mut(&connection) else {
+                return;
+            };
+            let (device, event) = (connected.device, connected.session.poll_event());
+            match (event, device) {
+                (None, _) => return,
+                (Some(EdgeEvent::Hello(hello)), _) => self.admit(connection, &hello, identity),
+                (Some(EdgeEvent::Offered(offer)), Some(device)) => {
+                    // One task a frame and device: a newer offer replaces one that has not been planned.
+                    if let Some(old) = self.offers[device].replace(offer) {
+                        self.on_its_own(connection, device, &old, Failure::Overload);
+                    }
+                }
+                (Some(EdgeEvent::Reported(report)), Some(device)) => {
+                    self.reported(connection, device, report);
+                }
+                (Some(EdgeEvent::Unreported { task }), _) => {
+                    self.unreported(TaskId { connection, task });
+                }
+                (Some(EdgeEvent::Left), Some(device)) => self.left(connection, device),
+                (Some(_), _) => {}
+            }
+        }
+    }
+
+    fn admit(&mut self, connection: u64, hello: &Hello, identity: Option<&str>) {
+        let refusal = match self.place(hello, identity) {
+            Ok(device) => match self.seat(connection, device, hello) {
+                Ok(()) => return,
+                Err(error) => (RefuseReason::Misbehaviour, error.to_string()),
+            },
+            Err(refusal) => refusal,
+        };
+        let (reason, detail) = refusal;
+        if let Some(connected) = self.connections.get_mut(&connection) {
+            connected.session.refuse(reason, &detail);
+        }
+        self.happenings.push_back(Happening::Refused { detail });
+    }
+
+    /// Number of the device that introduces itself.
+    fn place(
+        &mut self,
+        hello: &Hello,
+        identity: Option<&str>,
+    ) -> Result<usize, (RefuseReason, String)> {
+        let name = &hello.name;
+        if let Some(proven) = identity.filter(|proven| proven != name) {
+            let detail = format!("device {name:?} shows a certificate for {proven:?}");
+            return Err((RefuseReason::Identity, detail));
+        }
+        if let Some(known) = self.names.iter().position(|n| n == name) {
+            if self.lines[known].is_some() {
+                let detail = format!("device {name:?} is connected already");
+                return Err((RefuseReason::Identity, detail));
+            }
+            return Ok(known);
+        }
+        if self.names.len() >= self.lines.len() {
+            let detail = format!("{} devices are all that this cell takes", self.lines.len());
+            return Err((RefuseReason::Full, detail));
+        }
+        self.names.push(name.clone());
+        Ok(self.names.len() - 1)
+    }
+
+    fn seat(&mut self, connection: u64, device: usize, hello: &Hello) -> Result<(), CellError> {
+        let now = &self.cell.deployment.devices[device];
+        if cell::energy(now) != hello.energy {
+            let described = cell::device(&hello.energy, now);
+            self.cell.replace_device(device, described)?;
+            self.planner.forget();
+        }
+        let account = self.accounts.get(&hello.name).copied();
+        let outstanding = self.options.settings.limits.outstanding_tasks;
+        let welcome = self.cell.welcome(device as u32, outstanding, account);
+        if let Some(connected) = self.connections.get_mut(&connection) {
+            // It asked just now, and a cell's own values are in range.
+            if connected.session.welcome(welcome).is_ok() {
+                connected.device = Some(device);
+                self.lines[device] = Some(connection);
+                let name = hello.name.clone();
+                self.happenings
+                    .push_back(Happening::Joined { device, name });
+            }
+        }
+        Ok(())
+    }
+
+    fn left(&mut self, connection: u64, device: usize) {
+        if self.lines[device] == Some(connection) {
+            self.lines[device] = None;
+            self.offers[device] = None;
+            let name = self.names[device].clone();
+            self.happenings.push_back(Happening::Left { device, name });
+        }
+    }
+
+    /// Plan what has been offered. The frame begins at `now_s`.
+    pub fn begin_frame(&mut self, now_s: f64) {
+        let frame = self.frame;
+        self.frame += 1;
+        let bandwidth_hz = self.bandwidth_hz();
+        self.planner
+            .plan(&mut self.cell, frame, bandwidth_hz, &self.offers);
+        let offers = std::mem::replace(&mut self.offers, vec![None; self.lines.len()]);
+        let count = offers.iter().flatten().count();
+        self.happenings.push_back(Happening::Planned {
+            frame,
+            offers: count,
+        });
+        for (device, offer) in offers.iter().enumerate() {
+            let (Some(offer), Some(connection)) = (offer, self.lines[device]) else {
+                continue;
+            };
+            let batch_s = self.planner.batch_s(&self.cell, &offers, offer.deadline_s);
+            let grant = self.planner.grants[device];
+            self.grant(connection, device, frame, offer, grant, now_s, batch_s);
+        }
+    }
+
+    /// Band for the next plan: with a barrier all of it; without, what is free, shared fairly with those that may come.
+    fn bandwidth_hz(&self) -> f64 {
+        let total = self.cell.deployment.scenario.channel.bandwidth_hz;
+        if self.options.barrier {
+            return total;
+        }
+        let uploading = |t: &&Task<_>| matches!(t.stage, Stage::Uploading(_));
+        let used: f64 = self
+            .tasks
+            .iter()
+            .filter(uploading)
+            .map(|t| t.grant.bandwidth_hz)
+            .sum();
+        let share = total * self.waiting() as f64 / self.connected().max(1) as f64;
+        share.min(total - used).max(1e-6 * total)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one per part of a grant")]
+    fn grant(
+        &mut self,
+        connection: u64,
+        device: usize,
+        frame: u32,
+        offer: &Offer,
+        grant: TaskGrant,
+        now_s: f64,
+        batch_s: f64,
+    ) {
+        let id = TaskId {
+            connection,
+            task: offer.task,
+        };
+        let candidate = grant
+            .candidate
+            .map(|index| self.cell.offer.candidates[index as usize].clone());
+        let level = grant.level.map(|level| level as u16 + 1);
+        let choice = candidate.as_ref().map(|c| Choice {
+            cut: c.cut as u16,
+            stream: c.stream.map(|stream| stream as u16),
+            level,
+        });
+        let message = Grant {
+            task: offer.task,
+            frame,
+            revision: 0,
+            choice,
+            bandwidth_hz: grant.bandwidth_hz,
+            reference_power_w: grant.reference_power_w,
+            bits_limit: grant.bits_limit,
+            tracking: grant.power == PowerMode::Tracking,
+            planned_bits: grant.bits,
+            planned_accuracy: grant.accuracy.clamp(0.0, 1.0),
+            upload_end_s: batch_s.max(0.0),
+        };
+        let mut task = Task {
+            id,
+            device,
+            frame,
+            offer: *offer,
+            grant,
+            candidate,
+            began_s: now_s,
+            batch_s,
+            stage: Stage::Ended,
+            checkpoint: 0,
+            stopped: false,
+            open_slot: None,
+            timeline: Vec::new(),
+            verdict: None,
+            answered_s: None,
+            report: None,
+        };
+        let sends = |s: &super::Situation<'_>| s.candidate.stream.is_some();
+        let opened = task.situation(&self.cell).filter(sends).map(|situation| {
+            let chunks = self.judge.chunks(&situation);
+            (self.judge.open(&situation), chunks)
+        });
+        let mut chunks = 0;
+        if let Some((evidence, count)) = opened {
+            task.stage = Stage::Uploading(evidence);
+            chunks = count;
+        }
+        let Some(connected) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        match connected.session.grant(message, chunks) {
+            Ok(()) => self.tasks.push(task),
+            Err(error) => self.happenings.push_back(Happening::Failed {
+                device,
+                detail: error.to_string(),
+            }),
+        }
+        self.flush(connection);
+    }
+
+    /// Leave a device on its own with a task that is not planned.
+    fn on_its_own(&mut self, connection: u64, device: usize, offer: &Offer, why: Failure) {
+        let failed = Answer {
+            task: offer.task,
+            top: Vec::new(),
+            entropy_nats: 0.0,
+            chunks: 0,
+            bits: 0,
+            checkpoint: 0,
+            batch_s: 0.0,
+            tail_s: 0.0,
+            failure: Some(why),
+        };
+        if let Some(connected) = self.connections.get_mut(&connection) {
+            let _ = connected.session.answer(failed);
+        }
+        self.happenings.push_back(Happening::Failed {
+            device,
+            detail: format!("task {} was not planned", offer.task),
+        });
+    }
+
+    /// A datagram from a peer.
+    pub fn datagram(&mut self, connection: u64, bytes: &[u8], now_s: f64) {
+        let Some(connected) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        let (tasks, judge) = (&mut self.tasks, &mut self.judge);
+        let arrival = connected.session.datagram(bytes, |task, id, payload| {
+            let of = TaskId { connection, task };
+            let task = tasks.iter_mut().find(|t| t.id == of);
+            if let Some(Stage::Uploading(evidence)) = task.map(|t| &mut t.stage) {
+                judge.chunk(evidence, id, payload);
+            }
+        });
+        match arrival {
+            Arrival::Upload(prefix) => self.arrived(connection, prefix, now_s),
+            Arrival::Stray => {}
+            Arrival::Bad => {
+                connected.bad += 1;
+                if connected.bad == MOST_BAD {
+                    let detail = "too many datagrams that cannot be read";
+                    connected.session.refuse(RefuseReason::Misbehaviour, detail);
+                    self.events(connection, None);
+                    self.flush(connection);
+                }
+                self.happenings.push_back(Happening::BadDatagram);
+            }
+        }
+    }
+
+    fn arrived(&mut self, connection: u64, prefix: Prefix, now_s: f64) {
+        let of = TaskId {
+            connection,
+            task: prefix.task,
+        };
+        let Some(index) = self.tasks.iter().position(|t| t.id == of) else {
+            return;
+        };
+        let Some(connected) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        let Some(progress) = connected.session.progress(prefix.task) else {
+            return;
+        };
+        let task = &mut self.tasks[index];
+        task.note(prefix.slot, progress);
+        // If the mark at the end of a slot was lost, the next slot's first datagram is.
+        let missed = task.open_slot.is_some_and(|slot| slot != prefix.slot);
+        task.open_slot = (prefix.end == End::Nothing).then_some(prefix.slot);
+        if prefix.end == End::Nothing && !missed {
+            return;
+        }
+        let stop = self.judged(index, progress.reached);
+        if stop {
+            self.stop(index);
+        }
+        let ended = prefix.end == End::Upload || self.tasks[index].stopped;
+        if ended && !self.options.barrier {
+            self.close(&[index], now_s);
+        }
+    }
+
+    /// Whether what has arrived lets the device stop.
+    fn judged(&mut self, index: usize, reached: u32) -> bool {
+        let task = &mut self.tasks[index];
+        let Stage::Uploading(mut evidence) = std::mem::replace(&mut task.stage, Stage::Ended)
+        else {
+            return false;
+        };
+        let mut stop = false;
+        let mut found = task.checkpoint;
+        if let Some(situation) = task.situation(&self.cell) {
+            let (checkpoint, last) = self.judge.checkpoint(&situation, &evidence, reached);
+            let asks = checkpoint > found && checkpoint < last && task.grant.stop && !task.stopped;
+            found = checkpoint;
+            stop = asks && self.judge.stop(&situation, &mut evidence, checkpoint);
+        }
+        let task = &mut self.tasks[index];
+        task.checkpoint = found.max(task.checkpoint);
+        task.stage = Stage::Uploading(evidence);
+        stop
+    }
+
+    fn stop(&mut self, index: usize) {
+        let reason = match self.cell.variant.packet.stop {
+            StopKind::Marginal => StopReason::NotWorth,
+            _ => StopReason::Certain,
+        };
+        let task = &mut self.tasks[index];
+        task.stopped = true;
+        let (connection, number, device) = (task.id.connection, task.id.task, task.device);
+        if let Some(connected) = self.connections.get_mut(&connection)
+            && connected.session.stop(number, reason) == Ok(true)
+        {
+            self.happenings.push_back(Happening::Stopped { device });
+        }
+        self.flush(connection);
+    }
+
+    /// Close uploads whose batch begins, give verdicts out, and fail what is past its deadline.
+    pub fn tick(&mut self, now_s: f64) {
+        let due = |t: &Task<_>| {
+            matches!(t.stage, Stage::Uploading(_)) && now_s + SLACK_S >= t.began_s + t.batch_s
+        };
+        let due: Vec<usize> = (0..self.tasks.len())
+            .filter(|i| due(&self.tasks[*i]))
+            .collect();
+        self.close(&due, now_s);
+        self.verdicts(now_s);
+        let late = |t: &Task<_>| {
+            matches!(t.stage, Stage::Judged) && now_s > t.began_s + t.offer.deadline_s + SLACK_S
+        };
+        while let Some(index) = self.tasks.iter().position(late) {
+            self.fail(index, "the tail did not end in time");
+        }
+        self.sweep(now_s);
+    }
+
+    /// The earliest time at which [`Edge::tick`] has something to do.
+    pub fn next_tick_s(&self) -> Option<f64> {
+        let of = |t: &Task<_>| match t.stage {
+            Stage::Uploading(_) => Some(t.began_s + t.batch_s),
+            Stage::Judged => Some(t.began_s + t.offer.deadline_s + 2.0 * SLACK_S),
+            Stage::Ended => None,
+        };
+        self.tasks.iter().filter_map(of).reduce(f64::min)
+    }
+
+    /// Use nothing more of some uploads, and have them answered together.
+    fn close(&mut self, due: &[usize], now_s: f64) {
+        let mut batch = Vec::with_capacity(due.len());
+        for &index in due {
+            let task = &mut self.tasks[index];
+            let Stage::Uploading(evidence) = std::mem::replace(&mut task.stage, Stage::Judged)
+            else {
+                continue;
+            };
+            let id = task.id;
+            let connected = self.connections.get_mut(&id.connection);
+            let progress = connected.and_then(|c| c.session.close_upload(id.task));
+            batch.push((index, evidence, progress.unwrap_or_default()));
+        }
+        let closed = |(index, evidence, progress): (usize, J::Evidence, _)| {
+            let task: &Task<_> = &self.tasks[index];
+            Some(Closed {
+                id: task.id,
+                situation: task.situation(&self.cell)?,
+                evidence,
+                progress,
+            })
+        };
+        let batch: Vec<_> = batch.into_iter().filter_map(closed).collect();
+        if !batch.is_empty() {
+            self.judge.submit(batch);
+            self.verdicts(now_s);
+        }
+    }
+
+    /// Give out the verdicts that are ready.
+    pub fn verdicts(&mut self, now_s: f64) {
+        while let Some((id, verdict)) = self.judge.verdict() {
+            let Some(index) = self.tasks.iter().position(|t| t.id == id) else {
+                continue;
+            };
+            let late = !matches!(self.tasks[index].stage, Stage::Judged);
+            match verdict {
+                _ if late => {}
+                Ok(verdict) => self.answer(index, verdict, now_s),
+                Err(detail) => self.fail(index, &detail),
+            }
+        }
+    }
+
+    fn answer(&mut self, index: usize, verdict: Verdict, now_s: f64) {
+        let task = &mut self.tasks[index];
+        let connected = self.connections.get_mut(&task.id.connection);
+        if let Some(connected) = connected {
+            let answer = Answer {
+                task: task.id.task,
+                top: verdict.top.clone(),
+                entropy_nats: verdict.entropy_nats.max(0.0) as f32,
+                chunks: verdict.chunks,
+                bits: task.timeline.last().map_or(0, |seen| seen.bits),
+                checkpoint: verdict.checkpoint as u32,
+                batch_s: task.batch_s.max(0.0),
+                tail_s: verdict.tail_s,
+                failure: None,
+            };
+            let _ = connected.session.answer(answer);
+        }
+        task.stage = Stage::Ended;
+        task.verdict = Some(verdict);
+        task.answered_s = Some(now_s - task.began_s);
+        let connection = task.id.connection;
+        self.flush(connection);
+        self.finish(index);
+    }
+
+    fn fail(&mut self, index: usize, detail: &str) {
+        let task = &mut self.tasks[index];
+        task.stage = Stage::Ended;
+        let (connection, device, number) = (task.id.connection, task.device, task.id.task);
+        let failed = Answer {
+            task: number,
+            top: Vec::new(),
+            entropy_nats: 0.0,
+            chunks: 0,
+            bits: 0,
+            checkpoint: 0,
+            batch_s: 0.0,
+            tail_s: 0.0,
+            failure: Some(Failure::Tail),
+        };
+        if let Some(connected) = self.connections.get_mut(&connection) {
+            let _ = connected.session.answer(failed);
+        }
+        self.flush(connection);
+        self.happenings.push_back(Happening::Failed {
+            device,
+            detail: format!("task {number}: {detail}"),
+        });
+        self.finish(index);
+    }
+
+    fn reported(&mut self, connection: u64, device: usize, report: Report) {
+        let name = &self.names[device];
+        self.accounts.insert(name.clone(), report.account);
+        self.changed.push(name.clone());
+        let of = TaskId {
+            connection,
+            task: report.task,
+        };
+        let Some(index) = self.tasks.iter().position(|t| t.id == of) else {
+            return;
+        };
+        self.tasks[index].report = Some(report);
+        self.finish(index);
+    }
+
+    /// Write the record of a task that has ended at both sides.
+    fn finish(&mut self, index: usize) {
+        let task = &self.tasks[index];
+        let (Some(report), true) = (task.report, matches!(task.stage, Stage::Ended)) else {
+            return;
+        };
+        let situation = task.situation(&self.cell);
+        let local = situation.filter(|s| s.candidate.stream.is_none());
+        let local = local.and_then(|s| self.judge.local(&s));
+        let name = &self.names[task.device];
+        let done = task.done(&self.cell, self.options.seed, name, &report, local);
+        let learnt = outcome(task.candidate.as_ref(), task.offer.deadline_s, &done.record);
+        if let Some(place) = self.planner.outcomes.get_mut(task.device) {
+            *place = learnt;
+        }
+        if let Some(connected) = self.connections.get_mut(&task.id.connection) {
+            connected.session.dismiss(task.id.task);
+        }
+        self.happenings.push_back(Happening::Done(Box::new(done)));
+        self.tasks.swap_remove(index);
+    }
+
+    fn unreported(&mut self, id: TaskId) {
+        if let Some(index) = self.tasks.iter().position(|t| t.id == id) {
+            let device = self.tasks[index].device;
+            self.tasks.swap_remove(index);
+            self.happenings.push_back(Happening::Unreported { device });
+        }
+    }
+
+    /// Forget tasks whose devices have been silent for two deadlines after they ended.
+    fn sweep(&mut self, now_s: f64) {
+        let silent = |t: &Task<_>| {
+            matches!(t.stage, Stage::Ended) && now_s > t.began_s + 3.0 * t.offer.deadline_s
+        };
+        while let Some(index) = self.tasks.iter().position(silent) {
+            let id = self.tasks[index].id;
+            if let Some(connected) = self.connections.get_mut(&id.connection) {
+                connected.session.dismiss(id.task);
+            }
+            self.unreported(id);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The edge: offers in, grants, stops and answers out, one record per task. No sockets and no clock: whoever drives it says
+//! what has come and what time it is.
+
+mod engine;
+mod judge;
+mod plan;
+mod replay;
+mod task;
+
+pub use engine::{Edge, EdgeOptions, Happening};
+pub use judge::{Closed, Judge, Situation, TaskId, Verdict};
+pub use replay::Replay;
+pub use task::{Done, Seen};

@@ -1,0 +1,172 @@
+//! A task at the edge, from its offer to its record.
+
+use super::judge::{Situation, TaskId, Verdict};
+use crate::cell::Cell;
+use crate::record::{Known, frame_record};
+use enachi_core::record::FrameRecord;
+use enachi_core::task::{Candidate, TaskGrant};
+use enachi_proto::Progress;
+use enachi_proto::message::{Offer, Report, Scored};
+use enachi_sim::runner::edge_time_s;
+
+/// Most entries of a task's timeline.
+const MOST_SEEN: usize = 1024;
+
+/// What a slot has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Slot of the frame, by the device's count.
+    pub slot: u32,
+    /// Chunks so far.
+    pub chunks: u32,
+    /// Their bits.
+    pub bits: u64,
+}
+
+/// A finished task.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// Its record.
+    pub record: FrameRecord,
+    /// Name of the device.
+    pub name: String,
+    /// The answer; empty where there is none.
+    pub top: Vec<Scored>,
+    /// True class, where it is known.
+    pub label: Option<u16>,
+    /// Whether `record.correct` says anything: the label or the replayed truth is known.
+    pub known: bool,
+    /// From the start of the task to its answer \[s\]; `None` without one.
+    pub latency_s: Option<f64>,
+    /// T \[s\].
+    pub deadline_s: f64,
+    /// Whether the answer, where the edge owed one, came by the deadline.
+    pub in_time: bool,
+    /// What arrived, slot by slot.
+    pub timeline: Vec<Seen>,
+}
+
+pub(super) struct Task<E> {
+    pub id: TaskId,
+    pub device: usize,
+    pub frame: u32,
+    pub offer: Offer,
+    pub grant: TaskGrant,
+    pub candidate: Option<Candidate>,
+    /// When the frame began, by the caller's clock \[s\].
+    pub began_s: f64,
+    /// When the upload ends, from the beginning \[s\].
+    pub batch_s: f64,
+    pub stage: Stage<E>,
+    pub checkpoint: usize,
+    pub stopped: bool,
+    /// A slot of which something, but not its end, has arrived.
+    pub open_slot: Option<u32>,
+    pub timeline: Vec<Seen>,
+    pub verdict: Option<Verdict>,
+    pub answered_s: Option<f64>,
+    pub report: Option<Report>,
+}
+
+pub(super) enum Stage<E> {
+    /// Chunks come in.
+    Uploading(E),
+    /// The tail is at work.
+    Judged,
+    /// Nothing more to do but to hear from the device.
+    Ended,
+}
+
+impl<E> Task<E> {
+    /// What a judge is told; `None` where the device is on its own without a choice.
+    pub fn situation<'a>(&'a self, cell: &'a Cell) -> Option<Situation<'a>> {
+        Some(Situation {
+            deployment: &cell.deployment,
+            packet: &cell.variant.packet,
+            candidate: self.candidate.as_ref()?,
+            grant: &self.grant,
+            device: self.device as u32,
+            task: self.id.task,
+            energy_queue_j: self.offer.energy_queue_j,
+            gain: self.offer.gain,
+            upload_end_s: self.batch_s,
+        })
+    }
+
+    pub fn note(&mut self, slot: u32, progress: Progress) {
+        let seen = Seen {
+            slot,
+            chunks: progress.chunks,
+            bits: progress.bits,
+        };
+        let full = self.timeline.len() >= MOST_SEEN;
+        match self.timeline.last_mut() {
+            Some(last) if last.slot == slot => *last = seen,
+            _ if full => {}
+            _ => self.timeline.push(seen),
+        }
+    }
+
+    /// The record and what goes with it. `local` is whether the device's own answer is right, where a judge knows.
+    pub fn done(
+        &self,
+        cell: &Cell,
+        seed: u64,
+        name: &str,
+        report: &Report,
+        local: Option<bool>,
+    ) -> Done {
+        let deadline_s = self.offer.deadline_s;
+        let sends = self.candidate.as_ref().filter(|c| c.stream.is_some());
+        let top = match (&self.verdict, report.local) {
+            (Some(verdict), _) => verdict.top.clone(),
+            (None, own) => own.into_iter().collect(),
+        };
+        let judged = match (&self.verdict, sends) {
+            (Some(verdict), _) => verdict.correct,
+            (None, None) => local,
+            (None, Some(_)) => None,
+        };
+        let labelled = report
+            .label
+            .map(|label| top.first().is_some_and(|best| best.class == label));
+        let correct = judged.or(labelled);
+        let answer_s = match (&self.candidate, &self.verdict) {
+            (None, _) => deadline_s,
+            (Some(candidate), None) if candidate.stream.is_none() => report.ready_s,
+            (Some(candidate), Some(_)) => self
+                .answered_s
+                .unwrap_or(self.batch_s + edge_time_s(candidate)),
+            (Some(_), None) => deadline_s,
+        };
+        let known = Known {
+            seed,
+            frame: self.frame,
+            device: self.device as u32,
+            offer: &self.offer,
+            grant: &self.grant,
+            candidate: self.candidate.as_ref(),
+            stream: sends.map(|candidate| {
+                let stream = candidate.stream.unwrap_or(0);
+                cell.deployment.stream_index(candidate.cut, stream)
+            }),
+            batch_s: self.batch_s,
+            answer_s,
+            verdict: self.verdict.as_ref(),
+            correct: correct.unwrap_or(false),
+            stop: cell.variant.packet.stop,
+        };
+        let owed = sends.is_some();
+        Done {
+            record: frame_record(&known, report),
+            name: name.to_owned(),
+            label: report.label,
+            known: correct.is_some(),
+            latency_s: (!top.is_empty()).then_some(answer_s),
+            in_time: !owed || (self.verdict.is_some() && answer_s <= deadline_s + 1e-9),
+            deadline_s,
+            top,
+            timeline: self.timeline.clone(),
+        }
+    }
+}
