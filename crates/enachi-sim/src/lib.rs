@@ -7,6 +7,7 @@ pub mod deployment;
 pub mod device;
 pub mod explain;
 pub mod gain;
+pub mod least;
 mod mux;
 pub mod output;
 pub mod policies;

@@ -24,6 +24,8 @@ enum Command {
     Simulate(cmd::simulate::Args),
     /// Run a grid of scenarios, policies and seeds on all cores.
     Sweep(Box<cmd::sweep::Args>),
+    /// Find the smallest band, budget, deadline, ... that still holds an accuracy, per policy.
+    Least(cmd::least::Args),
     /// Solve the task-level problem of one frame.
     Plan(cmd::plan::Args),
     /// Explain one device-frame of a recorded run.
@@ -40,6 +42,7 @@ fn main() -> std::process::ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Command::Least(args) => cmd::least::run(args),
         Command::Plan(args) => cmd::plan::run(args),
         Command::Explain(args) => cmd::explain::run(args),
     };

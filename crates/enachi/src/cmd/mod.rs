@@ -1,6 +1,7 @@
 //! One module per subcommand.
 pub mod cuts;
 pub mod explain;
+pub mod least;
 pub mod plan;
 pub mod profile;
 pub mod show;

@@ -72,7 +72,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.list_devices {
         return print(&list_devices());
     }
-    let mut scenario = read_scenario(&args)?;
+    let mut scenario = read_scenario(args.scenario.as_deref(), &args.overrides)?;
     if !args.policies.is_empty() {
         scenario.policies.clone_from(&args.policies);
     }
@@ -175,10 +175,11 @@ fn list_devices() -> String {
     )
 }
 
-fn read_scenario(args: &Args) -> anyhow::Result<Scenario> {
-    Ok(match &args.scenario {
-        Some(path) => load(path, &args.overrides)?,
-        None => parse(DEFAULT_SCENARIO, "the default scenario", &args.overrides)?,
+/// The scenario of a file, or the default one, with `overrides`.
+pub fn read_scenario(file: Option<&Path>, overrides: &[String]) -> anyhow::Result<Scenario> {
+    Ok(match file {
+        Some(path) => load(path, overrides)?,
+        None => parse(DEFAULT_SCENARIO, "the default scenario", overrides)?,
     })
 }
 
