@@ -2,6 +2,7 @@
 //! task-level planner and the packet-level power control.
 //!
 //! No I/O, no clock, no threads, no global random numbers, no allocation per slot.
+pub mod bound;
 pub mod curve;
 pub mod energy;
 pub mod fading;

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod gain;
 pub mod least;
 mod mux;
+pub mod oracle;
 pub mod output;
 pub mod policies;
 pub mod rng;

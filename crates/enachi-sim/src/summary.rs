@@ -3,6 +3,7 @@
 //! The uncertainty of an accuracy comes from the images first and from the seeds second ([`crate::bootstrap`]).
 
 use crate::bootstrap::{ClusterTally, ClusterWeights, accuracies, interval};
+use crate::oracle::OracleShare;
 use crate::scenario::Scenario;
 use crate::simulate::Records;
 use enachi_core::record::{FrameRecord, Outcome};
@@ -78,6 +79,9 @@ pub struct PolicySummary {
     /// Mean time that tasks waited for their frame \[s\].
     #[serde(default)]
     pub mean_waiting_s: f64,
+    /// The policy against the bound for all policies, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oracle: Option<OracleShare>,
 }
 
 /// Condense `records`.
@@ -176,6 +180,7 @@ fn condense(scenario: &Scenario, policy: &str, rows: &[&FrameRecord]) -> PolicyS
         tasks: tasks.len() as u64,
         dropped_rate: dropped / arrived.max(1.0),
         mean_waiting_s: per_task(&|r| f64::from(queue(r).waited_frames) * scenario.frame.length_s),
+        oracle: None,
     }
 }
 

@@ -485,6 +485,8 @@ pub struct Output {
     pub slots: bool,
     /// Bootstrap replicates of the accuracy intervals.
     pub bootstrap_replicates: u32,
+    /// Whether every policy is held against the upper bound for all policies (`docs/oracle.md`).
+    pub oracle: bool,
 }
 
 impl From<UncertaintyKind> for enachi_core::profile::Uncertainty {
@@ -623,6 +625,7 @@ impl Default for Output {
             records: vec![RecordFormat::Parquet],
             slots: false,
             bootstrap_replicates: 1000,
+            oracle: false,
         }
     }
 }

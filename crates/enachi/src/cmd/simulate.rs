@@ -1,11 +1,12 @@
 //! `enachi simulate`.
 
 use anyhow::Context;
-use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, LineStyle, Table, TableStyle};
 use enachi_core::profile::Profile;
 use enachi_report::policies::{PolicyFigure, PolicyRow};
 use enachi_sim::deployment::{Deployment, curve_profile};
 use enachi_sim::device::DeviceModel;
+use enachi_sim::oracle::oracle_shares;
 use enachi_sim::output::{RunFolder, RunInfo};
 use enachi_sim::policies::PolicyFactory;
 use enachi_sim::scenario::{Scenario, load, parse};
@@ -20,6 +21,11 @@ use std::time::{Duration, Instant};
 
 /// The scenario that runs without arguments.
 const DEFAULT_SCENARIO: &str = include_str!("../../../../scenarios/default.toml");
+
+/// What `--list-policies` says of the bound.
+const ORACLE: &str = "\
+`oracle` is no policy but a bound: `--oracle` prints what no policy can exceed with all gains and all answers known,
+and the share of it that each policy reaches (docs/oracle.md).";
 
 /// Arguments of `enachi simulate`.
 #[derive(clap::Args)]
@@ -44,6 +50,10 @@ pub struct Args {
     /// What to print: a table, or the summary as JSON and nothing else.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Bound what any policy could reach with all gains and answers known, and print the share that each reaches
+    /// (docs/oracle.md); the same as `output.oracle = true`.
+    #[arg(long)]
+    oracle: bool,
     /// Print the scenario with every default written out, and run nothing.
     #[arg(long)]
     print_scenario: bool,
@@ -76,6 +86,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if !args.policies.is_empty() {
         scenario.policies.clone_from(&args.policies);
     }
+    scenario.output.oracle |= args.oracle;
     let profile = find_profile(&scenario, args.scenario.as_deref(), args.profile.as_deref())?;
     if args.profile.is_some() {
         scenario.profile.curves = None;
@@ -83,7 +94,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let factory = PolicyFactory::new(&profile, scenario.baselines);
     if args.list_policies {
         let names: Vec<&str> = factory.names().collect();
-        return print(&(names.join("\n") + "\n"));
+        return print(&(names.join("\n") + "\n\n" + ORACLE + "\n"));
     }
     if args.print_scenario {
         return print(&scenario.to_toml());
@@ -111,7 +122,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     bar.0.finish_and_clear();
     let took = started.elapsed();
 
-    let summary = summarise(&deployment.scenario, &records);
+    let mut summary = summarise(&deployment.scenario, &records);
+    let mut bounding = Duration::ZERO;
+    if deployment.scenario.output.oracle && !records.interrupted {
+        let started = Instant::now();
+        let bar = Bar::for_oracle(&deployment.scenario);
+        let shares = oracle_shares(&deployment, &factory, &records, &cancel, &bar)?;
+        bar.0.finish_and_clear();
+        for (policy, share) in summary.policies.iter_mut().zip(shares) {
+            policy.oracle = Some(share);
+        }
+        bounding = started.elapsed();
+    }
     let folder = RunFolder::create(&folder, force)?;
     let info = RunInfo {
         enachi_version: env!("CARGO_PKG_VERSION").into(),
@@ -124,7 +146,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     files.extend([figure.with_extension("svg"), figure.with_extension("png")]);
     match args.format {
         Format::Json => print(&(serde_json::to_string_pretty(&summary)? + "\n"))?,
-        Format::Table => print(&report(&deployment, &records, &summary, &files, took))?,
+        Format::Table => print(&report(
+            &deployment,
+            &records,
+            &summary,
+            &files,
+            [took, bounding],
+        ))?,
     }
     if records.interrupted {
         anyhow::bail!("interrupted: the figures are of the frames that were finished");
@@ -228,6 +256,21 @@ impl Bar {
     }
 }
 
+impl Bar {
+    /// A bound takes about as many passes over all frames.
+    const PASSES: u64 = 20;
+
+    fn for_oracle(scenario: &Scenario) -> Self {
+        let bar = Self::new(scenario);
+        let frames = u64::from(scenario.frames) * u64::from(scenario.seeds);
+        bar.0.set_length(frames * Self::PASSES);
+        if let Ok(style) = ProgressStyle::with_template("oracle {bar:40} {elapsed}") {
+            bar.0.set_style(style);
+        }
+        bar
+    }
+}
+
 impl Monitor for Bar {
     fn progress(&self, frames: u64) {
         let late = self.1.elapsed() > Duration::from_secs(2);
@@ -275,7 +318,7 @@ fn report(
     records: &Records,
     summary: &Summary,
     files: &[PathBuf],
-    took: Duration,
+    [took, bounding]: [Duration; 2],
 ) -> String {
     let scenario = &deployment.scenario;
     let slots: u64 = records.frames.iter().map(|r| u64::from(r.slots)).sum();
@@ -301,6 +344,14 @@ fn report(
         slots as f64 / 1e6,
         took.as_secs_f64(),
     );
+    if !bounding.is_zero() {
+        text += &format!(
+            "oracle: no policy is right more often with the energy that this one spent (at least the allowance), all gains and\n\
+             answers known; blind: the same where answers are known only as well as their entropy tells; share: of that bound.\n\
+             {:.1} s\n\n",
+            bounding.as_secs_f64(),
+        );
+    }
     for file in files {
         text += &format!("wrote {}\n", file.display());
     }
@@ -321,12 +372,21 @@ fn policy_table(summary: &Summary) -> Table {
         "kbit".into(),
         "cut\n%".into(),
         "stop\n%".into(),
+        "oracle\n%".into(),
+        "share\n%".into(),
+        "blind\n%".into(),
+        "share\n%".into(),
         "where it splits".into(),
     ]);
     for (index, policy) in summary.policies.iter().enumerate() {
         table.add_row(row(policy, index == 0));
     }
-    align_right(&mut table, 1..10);
+    align_right(&mut table, 1..14);
+    if summary.policies.iter().all(|p| p.oracle.is_none()) {
+        for column in table.column_iter_mut().skip(10).take(4) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
+    }
     table
 }
 
@@ -383,6 +443,12 @@ fn row(p: &PolicySummary, first: bool) -> Vec<Cell> {
         format!("{:.1}", p.mean_bits / 1e3),
         percent(p.deadline_cut_rate),
         percent(p.stop_rate),
+        p.oracle.map_or(String::new(), |o| percent(o.bound)),
+        p.oracle.map_or(String::new(), |o| percent(o.share)),
+        p.oracle
+            .map_or(String::new(), |o| percent(o.uncertain_bound)),
+        p.oracle
+            .map_or(String::new(), |o| percent(o.uncertain_share)),
         if cuts.is_empty() {
             "nothing feasible".into()
         } else {

@@ -1,0 +1,430 @@
+//! `oracle`: an upper bound on the accuracy of every policy in the same world, [`enachi_core::bound`] over the frames of a run.
+//!
+//! It is no policy. It knows all gains and every outcome, may give any band to any device in any slot, and may spend
+//! energy in any frame as long as the mean per device is kept; so do policies that plan again within a frame, less well.
+//! `docs/oracle.md` derives it.
+
+mod share;
+mod ways;
+
+pub use share::{OracleShare, oracle_shares};
+pub use ways::Knowledge;
+
+use crate::deployment::{Deployment, DeploymentError, Offer, OfferedCuts};
+use crate::gain::base_gain;
+use crate::scenario::CurveKind;
+use crate::simulate::Monitor;
+use crate::world::World;
+use enachi_core::bound::{
+    Cell, Device, EnergyPrices, FrameBound, FrameDual, MAX_BLOCKS, Transmitter,
+};
+use enachi_core::packet::{GainSource, Window};
+use enachi_core::task::{Candidate, StreamUse};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use ways::{Worth, ways as add_ways, window};
+
+/// Passes over all frames per case, at most.
+const PASSES: usize = 14;
+/// A search for energy prices ends when about this much mean accuracy is left to gain.
+const PRICE_TOLERANCE: f64 = 1e-4;
+/// How far the bound of a frame may lie above its least, per unit of worth.
+const FRAME_TOLERANCE: f64 = 5e-5;
+/// Frames that one job does in sequence; fixed, so that sums do not depend on the number of threads.
+const CHUNK: u32 = 8;
+/// Rise of energy prices in search of a solution that keeps the energy.
+const DEARER: f64 = 1.1;
+/// Grants may exceed the band by what the runner lets pass.
+const BAND_SLACK: f64 = 1e-6;
+
+/// Cuts and streams that the bound may use, per device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choices {
+    devices: Vec<Vec<Candidate>>,
+}
+
+impl Choices {
+    /// Those that the scenario leaves to planners.
+    ///
+    /// # Errors
+    /// As [`Deployment::offer`].
+    pub fn of_planners(deployment: &Deployment) -> Result<Self, DeploymentError> {
+        let offer = deployment.offer(
+            StreamUse::Progressive,
+            OfferedCuts::Plannable,
+            CurveKind::Measured,
+            None,
+        )?;
+        let mut choices = Self {
+            devices: vec![Vec::new(); deployment.devices.len()],
+        };
+        choices.add(&offer);
+        Ok(choices)
+    }
+
+    /// Those of `offer` as well: a policy that is about one cut may use one that planners may not.
+    pub fn add(&mut self, offer: &Offer) {
+        for (own, range) in self.devices.iter_mut().zip(&offer.device_candidates) {
+            for candidate in &offer.candidates[range.start as usize..range.end as usize] {
+                let same = |c: &Candidate| c.cut == candidate.cut && c.stream == candidate.stream;
+                if !own.iter().any(same) {
+                    // Curves and levels are of one offer; the bound needs neither.
+                    own.push(Candidate {
+                        curve: 0,
+                        levels: 0..0,
+                        ..candidate.clone()
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Mean energy per frame that every device may spend: by seed, then device \[J\].
+pub type Energies = Vec<Vec<f64>>;
+
+/// The bound for one case of energies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OracleBound {
+    /// No policy is right more often, as a share of tasks weighted by device; mean over seeds.
+    pub accuracy: f64,
+    /// The same by seed.
+    pub seed_accuracy: Vec<f64>,
+    /// Accuracy of a solution of the same problem that keeps band and energy, so the bound is loose by at most the
+    /// difference (as a bound on this problem; no policy knows what it knows). 0 if none was found.
+    pub kept_accuracy: f64,
+    /// Passes over all frames that were made for this case.
+    pub passes: u32,
+}
+
+/// The bound on the weighted accuracy of any policy on `deployment`, restricted to `choices`, over `seeds` and the scenario's
+/// frames, for every case of `energies`.
+///
+/// Each case takes up to 14 passes over all frames, later cases fewer: a bound at some prices is one for every energy, so
+/// cases share what was computed. Energies below what a device takes to do nothing count as that. Once `cancel` is set, the
+/// bounds found so far are returned: valid, but not as low as they could be.
+pub fn oracle_bound(
+    deployment: &Deployment,
+    choices: &Choices,
+    knowledge: Knowledge,
+    seeds: &[u64],
+    energies: &[Energies],
+    cancel: &AtomicBool,
+    monitor: &impl Monitor,
+) -> Vec<OracleBound> {
+    let mut search = Search::new(deployment, choices, knowledge, seeds);
+    energies
+        .iter()
+        .map(|case| search.case(case, cancel, monitor))
+        .collect()
+}
+
+/// What one pass found for a seed.
+#[derive(Clone, Debug)]
+struct Point {
+    prices: Vec<f64>,
+    /// Σ of the frames' duals, without the energy allowed.
+    value: f64,
+    used_j: Vec<f64>,
+    /// Worth and energy of answers that keep the band of every frame.
+    kept_worth: f64,
+    kept_j: Vec<f64>,
+}
+
+impl Point {
+    fn keeps(&self, allowed_j: &[f64]) -> bool {
+        self.kept_j
+            .iter()
+            .zip(allowed_j)
+            .all(|(used, allowed)| used <= allowed)
+    }
+}
+
+struct Search<'a> {
+    deployment: &'a Deployment,
+    choices: &'a Choices,
+    worth: Worth,
+    worlds: Vec<World>,
+    gains: Vec<Vec<f64>>,
+    weights: Vec<f64>,
+    cell: Cell,
+    /// Slots that some device can use.
+    open: Window,
+    /// Band price of every frame in the last pass, by seed.
+    guesses: Vec<Vec<f64>>,
+    prices: Vec<EnergyPrices>,
+    /// Of every pass, by seed.
+    points: Vec<Vec<Point>>,
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        deployment: &'a Deployment,
+        choices: &'a Choices,
+        knowledge: Knowledge,
+        seeds: &[u64],
+    ) -> Self {
+        let scenario = &deployment.scenario;
+        let worlds: Vec<World> = seeds
+            .iter()
+            .map(|seed| World::new(*seed, deployment.fading, scenario.channel.shadowing_db))
+            .collect();
+        let windows = choices
+            .devices
+            .iter()
+            .zip(&deployment.devices)
+            .flat_map(|(candidates, device)| {
+                candidates.iter().map(|candidate| {
+                    window(candidate, device.values.deadline_s, scenario.frame.slot_s)
+                })
+            })
+            .filter(|window| window.slots() > 0);
+        let open = windows
+            .reduce(|a, b| Window {
+                first: a.first.min(b.first),
+                end: a.end.max(b.end),
+            })
+            .unwrap_or(Window { first: 0, end: 0 });
+        let total: f64 = deployment.devices.iter().map(|d| d.values.weight).sum();
+        let count = deployment.devices.len() as f64;
+        Self {
+            worth: Worth::new(deployment, knowledge),
+            deployment,
+            choices,
+            gains: worlds
+                .iter()
+                .map(|world| {
+                    let devices = 0..deployment.devices.len();
+                    devices.map(|n| base_gain(deployment, world, n)).collect()
+                })
+                .collect(),
+            guesses: vec![vec![0.0; scenario.frames as usize]; seeds.len()],
+            prices: Vec::new(),
+            points: vec![Vec::new(); seeds.len()],
+            worlds,
+            weights: deployment
+                .devices
+                .iter()
+                .map(|d| d.values.weight * count / total)
+                .collect(),
+            cell: Cell {
+                radio: deployment.radio,
+                bandwidth_hz: scenario.channel.bandwidth_hz * (1.0 + BAND_SLACK),
+                slot_s: scenario.frame.slot_s,
+            },
+            open,
+        }
+    }
+
+    /// Energy that each device may spend over all frames beyond doing nothing \[J\].
+    fn allowed(&self, means_j: &[f64]) -> Vec<f64> {
+        let scenario = &self.deployment.scenario;
+        let frames = f64::from(scenario.frames);
+        self.deployment
+            .devices
+            .iter()
+            .zip(means_j)
+            .map(|(device, mean_j)| {
+                let idle_j = device.values.idle_power_w * scenario.frame.length_s;
+                // Sums of the records are rounded.
+                (mean_j * (1.0 + 1e-9) - idle_j).max(0.0) * frames
+            })
+            .collect()
+    }
+
+    fn case(
+        &mut self,
+        energies: &Energies,
+        cancel: &AtomicBool,
+        monitor: &impl Monitor,
+    ) -> OracleBound {
+        let frames = f64::from(self.deployment.scenario.frames);
+        let at_stake = frames * self.weights.iter().sum::<f64>();
+        let allowed: Vec<Vec<f64>> = energies.iter().map(|e| self.allowed(e)).collect();
+        let dual = |point: &Point, allowed: &[f64]| {
+            let spent: f64 = point.prices.iter().zip(allowed).map(|(p, a)| p * a).sum();
+            (point.value + spent) / at_stake
+        };
+        let mut passes = 0;
+        if self.prices.is_empty() {
+            let worth: Vec<f64> = self.weights.iter().map(|w| w * frames).collect();
+            self.prices = allowed
+                .iter()
+                .map(|a| EnergyPrices::new(a, &worth))
+                .collect();
+            self.pass(monitor);
+            passes += 1;
+        } else {
+            // Go on from the best prices known.
+            for (seed, allowed) in allowed.iter().enumerate() {
+                let best = best(&self.points[seed], |point| dual(point, allowed));
+                self.prices[seed].restart(&self.points[seed][best].prices);
+                let point = self.points[seed].remove(best);
+                self.points[seed].push(point);
+            }
+        }
+        loop {
+            let mut to_gain = 0.0;
+            for (seed, allowed) in allowed.iter().enumerate() {
+                let point = self.points[seed].last().expect("a pass was made");
+                to_gain += self.prices[seed].update(&point.used_j, allowed) / at_stake;
+            }
+            to_gain /= allowed.len().max(1) as f64;
+            let enough = to_gain < PRICE_TOLERANCE || passes >= PASSES;
+            if enough || cancel.load(Ordering::Relaxed) {
+                break;
+            }
+            self.pass(monitor);
+            passes += 1;
+        }
+        // One more pass at somewhat dearer energy, for a solution that keeps it.
+        let kept = |points: &[Point], allowed: &[f64]| {
+            let kept = points.iter().filter(|point| point.keeps(allowed));
+            kept.map(|point| point.kept_worth / at_stake)
+                .fold(0.0, f64::max)
+        };
+        let all_keep = |points: &[Vec<Point>]| {
+            let mut seeds = points.iter().zip(&allowed);
+            seeds.all(|(points, allowed)| kept(points, allowed) > 0.0)
+        };
+        if !all_keep(&self.points) && !cancel.load(Ordering::Relaxed) {
+            for (seed, allowed) in allowed.iter().enumerate() {
+                let best = best(&self.points[seed], |point| dual(point, allowed));
+                let prices = &self.points[seed][best].prices;
+                let dearer: Vec<f64> = prices.iter().map(|p| DEARER * p).collect();
+                self.prices[seed].restart(&dearer);
+            }
+            self.pass(monitor);
+            passes += 1;
+        }
+        let seed_accuracy: Vec<f64> = self
+            .points
+            .iter()
+            .zip(&allowed)
+            .map(|(points, allowed)| {
+                let best = best(points, |point| dual(point, allowed));
+                dual(&points[best], allowed).clamp(0.0, 1.0)
+            })
+            .collect();
+        let kept_sum: f64 = self
+            .points
+            .iter()
+            .zip(&allowed)
+            .map(|(points, allowed)| kept(points, allowed))
+            .sum();
+        let count = seed_accuracy.len().max(1) as f64;
+        OracleBound {
+            accuracy: seed_accuracy.iter().sum::<f64>() / count,
+            seed_accuracy,
+            kept_accuracy: kept_sum / count,
+            passes: passes as u32,
+        }
+    }
+
+    /// All frames of all seeds at the current energy prices.
+    fn pass(&mut self, monitor: &impl Monitor) {
+        let frames = self.deployment.scenario.frames;
+        let jobs: Vec<(usize, u32)> = (0..self.worlds.len())
+            .flat_map(|seed| (0..frames).step_by(CHUNK as usize).map(move |f| (seed, f)))
+            .collect();
+        let parts: Vec<Vec<FrameDual>> = jobs
+            .par_iter()
+            .map(|(seed, first)| {
+                let duals = self.chunk(*seed, *first..(*first + CHUNK).min(frames));
+                monitor.progress(duals.len() as u64);
+                duals
+            })
+            .collect();
+        for (seed, prices) in self.prices.iter().enumerate() {
+            self.points[seed].push(Point {
+                prices: prices.prices().to_vec(),
+                value: 0.0,
+                used_j: vec![0.0; self.weights.len()],
+                kept_worth: 0.0,
+                kept_j: vec![0.0; self.weights.len()],
+            });
+        }
+        for ((seed, first), duals) in jobs.iter().zip(parts) {
+            let point = self.points[*seed].last_mut().expect("just pushed");
+            for (offset, dual) in duals.iter().enumerate() {
+                self.guesses[*seed][*first as usize + offset] = dual.band[0];
+                point.value += dual.value;
+                point.kept_worth += dual.kept_worth;
+                add(&mut point.used_j, &dual.energy_j);
+                add(&mut point.kept_j, &dual.kept_energy_j);
+            }
+        }
+    }
+
+    fn chunk(&self, seed: usize, frames: std::ops::Range<u32>) -> Vec<FrameDual> {
+        let mut devices: Vec<Device> = self
+            .deployment
+            .devices
+            .iter()
+            .zip(&self.weights)
+            .map(|(device, weight)| {
+                let transmitter = Transmitter {
+                    power_max_w: device.drawn_power_max_w,
+                    circuit_power_w: device.radio.circuit_power_w,
+                    tail_energy_j: device.radio.tail_power_w * device.radio.tail_time_s,
+                };
+                Device::new(*weight, transmitter)
+            })
+            .collect();
+        let mut bound = FrameBound::default();
+        let (mut ways, mut gains) = (Vec::new(), Vec::new());
+        let mut capacity = [0.0; MAX_BLOCKS];
+        capacity[0] = f64::from(self.open.slots());
+        let tolerance = FRAME_TOLERANCE * self.weights.iter().sum::<f64>();
+        let world = &self.worlds[seed];
+        let mut guess = 0.0;
+        frames
+            .map(|frame| {
+                for (index, device) in devices.iter_mut().enumerate() {
+                    let task = world.task(index as u32, frame);
+                    ways.clear();
+                    for candidate in &self.choices.devices[index] {
+                        add_ways(
+                            self.deployment,
+                            &self.worth,
+                            index,
+                            candidate,
+                            task,
+                            &mut ways,
+                        );
+                    }
+                    let mean = self.gains[seed][index] * world.shadowing(index as u32, frame);
+                    gains.clear();
+                    if ways.iter().any(|way| way.bits > 0.0) {
+                        let mut source = world.gains(index as u32, frame, mean);
+                        gains.extend((self.open.first..self.open.end).map(|k| source.gain(k)));
+                    }
+                    device.prepare(&self.cell, &ways, self.open.first, &gains, &[]);
+                }
+                let known = self.guesses[seed][frame as usize];
+                let mut dual = FrameDual::default();
+                bound.solve(
+                    &mut devices,
+                    self.prices[seed].prices(),
+                    &capacity,
+                    if known > 0.0 { known } else { guess },
+                    tolerance,
+                    &mut dual,
+                );
+                guess = dual.band[0];
+                dual
+            })
+            .collect()
+    }
+}
+
+fn add(sums: &mut [f64], values: &[f64]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += value;
+    }
+}
+
+fn best(points: &[Point], dual: impl Fn(&Point) -> f64) -> usize {
+    let order = |a: &usize, b: &usize| dual(&points[*a]).total_cmp(&dual(&points[*b]));
+    (0..points.len()).min_by(order).expect("a pass was made")
+}
