@@ -21,12 +21,12 @@ const STOPPED: u8 = 130;
 
 /// Arguments of `enachi sweep`.
 #[derive(clap::Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    whole: Option<RunArgs>,
+    whole: RunArgs,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -55,7 +55,8 @@ enum Command {
 #[derive(clap::Args)]
 struct FileArgs {
     /// Sweep file (TOML).
-    file: PathBuf,
+    #[arg(required = true)]
+    file: Option<PathBuf>,
     /// Use the file's `[quick]` settings: fewer points, seeds and frames.
     #[arg(long)]
     quick: bool,
@@ -69,7 +70,8 @@ struct FileArgs {
 
 impl FileArgs {
     fn sweep(&self) -> anyhow::Result<Sweep> {
-        Ok(Sweep::read(&self.file)?
+        let file = self.file.as_ref().context("a sweep file is missing")?;
+        Ok(Sweep::read(file)?
             .quick(self.quick)
             .set(&self.overrides)
             .policies(&self.policies))
@@ -153,19 +155,16 @@ struct ShowArgs {
 
 /// Run the command.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    match (args.command, args.whole) {
-        (Some(Command::Plan(args)), _) => plan(&args),
-        (Some(Command::Run(args)), _) => shard(&args.run, args.shard),
-        (Some(Command::Merge(args)), _) => merged(&args.folder, &args.parts, &args.print),
-        (Some(Command::Show(args)), _) => {
+    match args.command {
+        None => shard(&args.whole, None),
+        Some(Command::Plan(args)) => plan(&args),
+        Some(Command::Run(args)) => shard(&args.run, args.shard),
+        Some(Command::Merge(args)) => merged(&args.folder, &args.parts, &args.print),
+        Some(Command::Show(args)) => {
             let data = Dataset::read(&args.folder)?;
             show(&data, &args.print)?;
             Ok(code(&data.manifest))
         }
-        (None, Some(whole)) => shard(&whole, None),
-        (None, None) => anyhow::bail!(
-            "a sweep file is missing: enachi sweep FILE.toml, or see enachi sweep --help"
-        ),
     }
 }
 

@@ -51,7 +51,11 @@ fn part_tables(data: &Dataset, sweep: &SweepInfo, points: &[u64]) -> String {
     let figure =
         |title: &str, value: &dyn Fn(&PointRow) -> f64, digits: usize, chart: Option<[f64; 2]>| {
             let mut table = plain_table();
-            let mut head = vec![title.to_owned()];
+            let over = sweep
+                .axes
+                .last()
+                .map_or(String::new(), |axis| format!("\nby {}", axis.label));
+            let mut head = vec![title.to_owned() + &over];
             head.extend(heads.clone());
             if points.len() > 1 {
                 head.push(String::new());
@@ -81,9 +85,11 @@ fn part_tables(data: &Dataset, sweep: &SweepInfo, points: &[u64]) -> String {
             .policies
             .iter()
             .flat_map(|policy| points.iter().filter_map(move |point| row(policy, *point)));
-        let values: Vec<f64> = rows.map(value).filter(|value| value.is_finite()).collect();
-        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mut values: Vec<f64> = rows.map(value).filter(|value| value.is_finite()).collect();
+        values.sort_by(f64::total_cmp);
+        // A policy that fails altogether must not make all others look alike: the lower quarter shares the lowest block.
+        let (low, high) = (*values.get(values.len() / 4)?, *values.last()?);
+        let low = if low < high { low } else { values[0] };
         (low < high).then_some([low, high])
     };
     let mut text = figure("accuracy, %", &accuracy, 1, all(&accuracy));
@@ -121,13 +127,13 @@ fn difference_table(data: &Dataset, sweep: &SweepInfo, points: &[u64], heads: &[
     format!("\n{}\n", table.trim_fmt())
 }
 
-/// One block per value, from `▁` at the lower end of `range` to `█` at its upper; all policies of a table share it.
+/// One block per value, from `▁` at or below the lower end of `range` to `█` at its upper; all policies of a table share it.
 fn blocks(values: &[Option<f64>], range: Option<[f64; 2]>) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let block = |value: &Option<f64>| match (value, range) {
         (Some(value), Some([low, high])) if value.is_finite() => {
-            let level = (value - low) / (high - low) * (BLOCKS.len() - 1) as f64;
-            BLOCKS[(level.round() as usize).min(BLOCKS.len() - 1)]
+            let level = ((value - low) / (high - low)).clamp(0.0, 1.0) * (BLOCKS.len() - 1) as f64;
+            BLOCKS[level.round() as usize]
         }
         (Some(_), None) => BLOCKS[BLOCKS.len() / 2],
         _ => ' ',
