@@ -17,11 +17,13 @@ pub enum Outcome {
     Infeasible,
     /// The device had no task in this frame; it counts in energy, not in accuracy.
     NoTask,
+    /// The policy failed in this frame, so nobody sent.
+    PolicyFailed,
 }
 
 impl Outcome {
     /// All outcomes, in the order of their codes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Delivered,
         Self::StoppedEarly,
         Self::DeadlineCut,
@@ -29,6 +31,7 @@ impl Outcome {
         Self::Local,
         Self::Infeasible,
         Self::NoTask,
+        Self::PolicyFailed,
     ];
 
     /// Name in files.
@@ -41,6 +44,7 @@ impl Outcome {
             Self::Local => "local",
             Self::Infeasible => "infeasible",
             Self::NoTask => "no_task",
+            Self::PolicyFailed => "policy_failed",
         }
     }
 

@@ -5,6 +5,7 @@ use common::Rng;
 use enachi_core::curve::AccuracyCurve;
 use enachi_core::profile::{CutKind, LadderKind};
 use enachi_core::radio::{Noise, Radio};
+use enachi_core::task::check_grants;
 use enachi_core::task::policies::{NAMES, PolicyError, PolicyParams, by_name};
 use enachi_core::task::{
     Candidate, DeviceView, Fading, FrameOutcome, FrameView, Level, PowerMode, StreamUse, TaskGrant,
@@ -163,7 +164,8 @@ fn run(policy: &mut dyn TaskPolicy, n: usize, frames: u64, deadline_s: f64) -> V
         let owned = frame(n, policy.stream_use(), deadline_s, &mut rng);
         let view = owned.view(index);
         let mut grants = vec![TaskGrant::default(); n];
-        policy.plan(&view, &mut grants);
+        policy.plan(&view, &mut grants).expect("a plan");
+        check_grants(&view, &grants).expect("grants that can be carried out");
         check(policy.name(), &view, &grants);
         let outcomes: Vec<FrameOutcome> = grants
             .iter()
@@ -280,7 +282,9 @@ fn effect_dnn_hurries_when_latency_is_owed() {
     let mut power = Vec::new();
     for index in 0..50 {
         let mut grants = [TaskGrant::default()];
-        policy.plan(&owned.view(index), &mut grants);
+        policy
+            .plan(&owned.view(index), &mut grants)
+            .expect("a plan");
         power.push(grants[0].reference_power_w);
         policy.observe(&[FrameOutcome {
             latency_s: 0.6,

@@ -164,7 +164,10 @@ pub fn explain(
     let worth = view.v * about.weight;
     let choices = choices(&deployment, &view, &about, &grant, quality);
     let chosen = grant.candidate.map(|c| view.candidates[c as usize].clone());
-    let binding = binding(&about, chosen.as_ref(), &grant, quality);
+    let binding = match runner.failure() {
+        Some(failure) => vec![format!("the policy failed: {failure}")],
+        None => binding(&about, chosen.as_ref(), &grant, quality),
+    };
     runner.execute(&mut recorder);
     let record = recorder.frames[device].clone();
     let mut slots = recorder.slots;

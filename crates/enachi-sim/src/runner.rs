@@ -14,7 +14,8 @@ use enachi_core::profile::{CutKind, LadderKind};
 use enachi_core::queue::EnergyQueue;
 use enachi_core::record::{FrameRecord, Outcome, SlotRecord, StopReason};
 use enachi_core::task::{
-    Candidate, DeviceView, FrameOutcome, FrameView, PlanQuality, Replanning, TaskGrant, TaskPolicy,
+    Candidate, DeviceView, FrameOutcome, FrameView, PlanFailure, PlanQuality, Replanning,
+    TaskGrant, TaskPolicy, observe_contained, plan_contained,
 };
 
 /// Receives records as frames end.
@@ -27,6 +28,21 @@ pub trait Sink {
     }
     /// A slot was used.
     fn slot(&mut self, _record: SlotRecord) {}
+    /// The policy failed.
+    fn failure(&mut self, _failure: FailedFrame) {}
+}
+
+/// A frame in which a policy failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedFrame {
+    /// Index into [`Names::policies`](enachi_core::record::Names::policies).
+    pub policy: u16,
+    /// Seed of the world.
+    pub seed: u64,
+    /// Frame from 0.
+    pub frame: u32,
+    /// What it did.
+    pub failure: PlanFailure,
 }
 
 /// Keeps everything in memory.
@@ -38,6 +54,8 @@ pub struct Recorder {
     pub slots: Vec<SlotRecord>,
     /// Whether slots are wanted.
     pub keep_slots: bool,
+    /// Frames in which the policy failed.
+    pub failures: Vec<FailedFrame>,
 }
 
 impl Sink for Recorder {
@@ -49,6 +67,9 @@ impl Sink for Recorder {
     }
     fn slot(&mut self, record: SlotRecord) {
         self.slots.push(record);
+    }
+    fn failure(&mut self, failure: FailedFrame) {
+        self.failures.push(failure);
     }
 }
 
@@ -73,6 +94,8 @@ pub struct Runner<'a> {
     batches_s: Vec<f64>,
     /// Of policies that plan again within a frame.
     replanner: Option<Replanner>,
+    /// Why the planned frame has no plan.
+    failure: Option<PlanFailure>,
     frame: u32,
 }
 
@@ -123,6 +146,7 @@ impl<'a> Runner<'a> {
             gains: vec![0.0; count],
             batches_s: vec![0.0; deployment.deadlines_s.len()],
             replanner: Replanner::new(policy.replanning()),
+            failure: None,
             frame: 0,
             deployment,
             variant,
@@ -150,9 +174,14 @@ impl<'a> Runner<'a> {
         &self.grants
     }
 
-    /// Quality of the last plan.
+    /// Quality of the planned frame's plan.
     pub fn last_plan(&self) -> Option<PlanQuality> {
-        self.policy.last_plan()
+        self.policy.last_plan().filter(|_| self.failure.is_none())
+    }
+
+    /// Why the planned frame has no plan.
+    pub fn failure(&self) -> Option<&PlanFailure> {
+        self.failure.as_ref()
     }
 
     /// Energy queues.
@@ -170,15 +199,9 @@ impl<'a> Runner<'a> {
             view.energy_queue_j = self.queues[index].level_j();
             view.gain = known_gain(self.deployment, &self.world, device, self.frame, gain);
         }
-        self.grants.fill(TaskGrant::default());
         let view = view(self.deployment, &self.offer, &self.views, self.frame);
-        self.policy.plan(&view, &mut self.grants);
-        debug_assert!(
-            self.grants.iter().map(|g| g.bandwidth_hz).sum::<f64>()
-                <= scenario.channel.bandwidth_hz * (1.0 + 1e-6),
-            "{} grants more band than there is",
-            self.policy.name()
-        );
+        let planned = plan_contained(self.policy.as_mut(), &view, &mut self.grants);
+        self.failure = planned.err();
         self.set_batches();
     }
 
@@ -216,7 +239,15 @@ impl<'a> Runner<'a> {
                 self.settle(index, record, sink);
             }
         }
-        self.policy.observe(&self.outcomes);
+        let observed = observe_contained(self.policy.as_mut(), &self.outcomes);
+        for failure in self.failure.take().into_iter().chain(observed.err()) {
+            sink.failure(FailedFrame {
+                policy: self.policy_index,
+                seed: self.seed,
+                frame: self.frame,
+                failure,
+            });
+        }
         self.frame += 1;
     }
 
@@ -304,7 +335,10 @@ impl<'a> Runner<'a> {
             bits: 0.0,
             chunks: 0,
             fraction: 0.0,
-            outcome: Outcome::Infeasible,
+            outcome: match self.failure {
+                Some(_) => Outcome::PolicyFailed,
+                None => Outcome::Infeasible,
+            },
             stop_reason: StopReason::NotSending,
             correct: false,
             entropy_nats: None,

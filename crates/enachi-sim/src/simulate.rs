@@ -2,7 +2,7 @@
 
 use crate::deployment::{Deployment, DeploymentError};
 use crate::policies::PolicyFactory;
-use crate::runner::{Recorder, Runner};
+use crate::runner::{FailedFrame, Recorder, Runner};
 use crate::scenario::StopKind;
 use crate::variant::{Variant, VariantError};
 use enachi_core::record::{FrameRecord, Names, SlotRecord};
@@ -36,6 +36,8 @@ pub struct Records {
     pub frames: Vec<FrameRecord>,
     /// Slots, if wanted.
     pub slots: Vec<SlotRecord>,
+    /// Frames in which a policy failed, in the same order.
+    pub failures: Vec<FailedFrame>,
     /// Whether the run was interrupted: some (policy, seed) have fewer frames than the scenario says.
     pub interrupted: bool,
 }
@@ -107,6 +109,7 @@ pub fn simulate(
         let part = part?;
         records.frames.extend(part.frames);
         records.slots.extend(part.slots);
+        records.failures.extend(part.failures);
     }
     Ok((deployment, records))
 }
@@ -121,8 +124,8 @@ fn run_frames(
     let frames = scenario.frames as usize;
     let mut recorder = Recorder {
         frames: Vec::with_capacity(frames.saturating_mul(deployment.devices.len()).min(1 << 20)),
-        slots: Vec::new(),
         keep_slots: scenario.output.slots,
+        ..Recorder::default()
     };
     // Reporting every frame would cost more than some frames do.
     const REPORT: u32 = 32;

@@ -58,6 +58,15 @@ pub struct PolicySummary {
     pub local_rate: f64,
     /// Share without any feasible choice.
     pub infeasible_rate: f64,
+    /// Share in frames in which the policy failed, so that nobody sent.
+    #[serde(default)]
+    pub policy_failed_rate: f64,
+    /// Times that the policy failed, all seeds together.
+    #[serde(default)]
+    pub failures: u64,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_failure: Option<String>,
     /// Mean bits that arrived.
     pub mean_bits: f64,
     /// Mean bandwidth \[Hz\].
@@ -98,6 +107,7 @@ pub fn summarise(scenario: &Scenario, records: &Records) -> Summary {
         .map(|(index, rows)| {
             let mut summary = condense(scenario, &records.names.policies[index], rows);
             summary.cut_share = cut_share(&records.names.cuts, rows);
+            (summary.failures, summary.first_failure) = failures(records, index);
             let [low, high] = interval(replicates[index].clone());
             (summary.accuracy_low, summary.accuracy_high) = (low, high);
             let differences = replicates[index]
@@ -171,6 +181,9 @@ fn condense(scenario: &Scenario, policy: &str, rows: &[&FrameRecord]) -> PolicyS
         sent_nothing_rate: rate(Outcome::SentNothing),
         local_rate: rate(Outcome::Local),
         infeasible_rate: rate(Outcome::Infeasible),
+        policy_failed_rate: rate(Outcome::PolicyFailed),
+        failures: 0,
+        first_failure: None,
         mean_bits: per_task(&|r| r.bits),
         mean_bandwidth_hz: per_task(&|r| r.bandwidth_hz),
         mean_slots: per_task(&|r| f64::from(r.slots)),
@@ -186,6 +199,17 @@ fn condense(scenario: &Scenario, policy: &str, rows: &[&FrameRecord]) -> PolicyS
 
 fn has_task(record: &FrameRecord) -> bool {
     record.outcome != Outcome::NoTask
+}
+
+/// How often a policy failed, and the first time.
+fn failures(records: &Records, policy: usize) -> (u64, Option<String>) {
+    let mut own = records
+        .failures
+        .iter()
+        .filter(|failed| usize::from(failed.policy) == policy);
+    let first = own.next();
+    let text = first.map(|f| format!("seed {}, frame {}: {}", f.seed, f.frame, f.failure));
+    (own.count() as u64 + u64::from(first.is_some()), text)
 }
 
 fn cut_share(cuts: &[String], rows: &[&FrameRecord]) -> Vec<(String, f64)> {

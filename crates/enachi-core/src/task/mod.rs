@@ -7,6 +7,7 @@
 mod arm;
 mod arm_constant;
 mod band;
+mod contained;
 mod dual;
 mod names;
 pub mod policies;
@@ -18,6 +19,7 @@ mod solver;
 
 pub use crate::fading::Fading;
 pub use band::{BandUse, Slice, best_option, option_at_band};
+pub use contained::{PlanFailure, check_grants, observe_contained, plan_contained};
 pub use names::nearest;
 pub use policy::{
     Candidate, DeviceView, FrameOutcome, FrameView, Level, PlanQuality, PowerMode, Replanning,

@@ -1,5 +1,6 @@
 //! The interface of a task-level policy: everything it may know, and everything it may decide.
 
+use super::contained::PlanFailure;
 use crate::curve::AccuracyCurve;
 use crate::fading::Fading;
 use crate::profile::{CutKind, LadderKind};
@@ -193,8 +194,10 @@ pub trait TaskPolicy: Send {
     /// Sort of stream it sends; the caller builds [`FrameView::candidates`] accordingly.
     fn stream_use(&self) -> StreamUse;
 
-    /// Decide a frame: fills `grants`, one per device in order (`grants.len() == frame.devices.len()`).
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]);
+    /// Decide a frame: fills `grants`, one per device in order (`grants.len() == frame.devices.len()`), which arrive as
+    /// default ones. On a failure, a panic, or a grant that [`check_grants`](super::check_grants) refuses, nobody sends in
+    /// this frame; the next one is planned as usual.
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure>;
 
     /// Learn what came of it (one per device, in order). Policies without memory ignore it.
     fn observe(&mut self, _outcomes: &[FrameOutcome]) {}

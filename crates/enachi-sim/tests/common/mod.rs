@@ -6,7 +6,7 @@ use enachi_core::profile::{
     Surrogate,
 };
 use enachi_core::task::policies::PolicyParams;
-use enachi_core::task::{FrameView, PowerMode, StreamUse, TaskGrant, TaskPolicy};
+use enachi_core::task::{FrameView, PlanFailure, PowerMode, StreamUse, TaskGrant, TaskPolicy};
 use enachi_sim::policies::PolicyFactory;
 use enachi_sim::scenario::{Scenario, parse};
 
@@ -173,7 +173,7 @@ impl TaskPolicy for Equal {
     fn stream_use(&self) -> StreamUse {
         StreamUse::Progressive
     }
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         let share = frame.bandwidth_hz / grants.len() as f64;
         for (grant, device) in grants.iter_mut().zip(frame.devices) {
             *grant = TaskGrant {
@@ -188,6 +188,7 @@ impl TaskPolicy for Equal {
                 accuracy: 0.0,
             };
         }
+        Ok(())
     }
 }
 

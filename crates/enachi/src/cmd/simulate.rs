@@ -352,6 +352,16 @@ fn report(
             bounding.as_secs_f64(),
         );
     }
+    for policy in &summary.policies {
+        if let Some(first) = &policy.first_failure {
+            text += &format!(
+                "{} failed {} time{}, first in {first}; nobody sends in such a frame\n\n",
+                policy.policy,
+                policy.failures,
+                plural(policy.failures as usize),
+            );
+        }
+    }
     for file in files {
         text += &format!("wrote {}\n", file.display());
     }

@@ -6,6 +6,7 @@ use super::shared::{
     EqualShareParams, budget_power_w, constant_grant, equal_share_hz, equal_slice,
 };
 use crate::profile::{CutKind, LadderKind};
+use crate::task::PlanFailure;
 use crate::task::policy::{Candidate, DeviceView, FrameView, StreamUse, TaskGrant, TaskPolicy};
 
 /// One cut for good.
@@ -80,7 +81,7 @@ impl TaskPolicy for BestStaticCut {
         StreamUse::Progressive
     }
 
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         self.chosen.resize(frame.devices.len(), None);
         let share_hz = equal_share_hz(frame);
         for (n, (device, grant)) in frame.devices.iter().zip(grants).enumerate() {
@@ -108,6 +109,7 @@ impl TaskPolicy for BestStaticCut {
                 }
             }
         }
+        Ok(())
     }
 
     fn reset(&mut self) {

@@ -1,6 +1,7 @@
 //! `device-only`: the whole network on the device. Infeasible where it takes longer than the deadline.
 
 use crate::profile::CutKind;
+use crate::task::PlanFailure;
 use crate::task::policy::{FrameView, StreamUse, TaskGrant, TaskPolicy};
 
 /// All local for all.
@@ -17,7 +18,7 @@ impl TaskPolicy for DeviceOnly {
         StreamUse::Progressive
     }
 
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         for (device, grant) in frame.devices.iter().zip(grants) {
             let mut candidates = device.candidates.clone();
             let local = candidates.find(|&index| {
@@ -33,5 +34,6 @@ impl TaskPolicy for DeviceOnly {
                 ..TaskGrant::default()
             };
         }
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::shared::{Translation, frame_solver, quality};
 use crate::profile::CutKind;
+use crate::task::PlanFailure;
 use crate::task::policy::{FrameView, PlanQuality, PowerMode, StreamUse, TaskGrant, TaskPolicy};
 use crate::task::problem::Plan;
 use crate::task::solver::Solver;
@@ -33,13 +34,14 @@ impl TaskPolicy for EdgeOnly {
         StreamUse::RawInput
     }
 
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         self.translation
             .fill(frame, |candidate| candidate.kind == CutKind::Input);
         self.solver
             .solve(&self.translation.problem(frame), &mut self.plan);
         self.translation
             .grant(frame, &self.plan, PowerMode::Constant, false, grants);
+        Ok(())
     }
 
     fn reset(&mut self) {

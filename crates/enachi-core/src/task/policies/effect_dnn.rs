@@ -10,6 +10,7 @@
 
 use super::shared::{constant_grant, equal_share_hz, equal_slice};
 use crate::profile::CutKind;
+use crate::task::PlanFailure;
 use crate::task::policy::{
     Candidate, DeviceView, FrameOutcome, FrameView, StreamUse, TaskGrant, TaskPolicy,
 };
@@ -134,7 +135,7 @@ impl TaskPolicy for EffectDnn {
         StreamUse::Unordered
     }
 
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         self.owed_s.resize(frame.devices.len(), 0.0);
         self.target_s.clear();
         let share_hz = equal_share_hz(frame);
@@ -176,6 +177,7 @@ impl TaskPolicy for EffectDnn {
                 }
             };
         }
+        Ok(())
     }
 
     fn observe(&mut self, outcomes: &[FrameOutcome]) {

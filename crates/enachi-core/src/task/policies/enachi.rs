@@ -5,6 +5,7 @@
 
 use super::shared::{Translation, frame_solver, quality};
 use crate::fading::rate_share;
+use crate::task::PlanFailure;
 use crate::task::policy::{
     FrameView, PlanQuality, PowerMode, Replanning, StreamUse, TaskGrant, TaskPolicy,
 };
@@ -67,7 +68,7 @@ impl TaskPolicy for Enachi {
         StreamUse::Progressive
     }
 
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         self.translation.fill(frame, |_| true);
         self.solver
             .solve(&self.translation.problem(frame), &mut self.plan);
@@ -80,6 +81,7 @@ impl TaskPolicy for Enachi {
         }
         self.translation
             .grant(frame, &self.plan, PowerMode::Tracking, true, grants);
+        Ok(())
     }
 
     fn reset(&mut self) {
@@ -118,12 +120,13 @@ impl TaskPolicy for EnachiSequential {
         StreamUse::Progressive
     }
 
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         self.translation.fill(frame, |_| true);
         self.solver
             .solve(&self.translation.problem(frame), &mut self.plan);
         self.translation
             .grant(frame, &self.plan, PowerMode::Tracking, true, grants);
+        Ok(())
     }
 
     fn reset(&mut self) {

@@ -7,6 +7,7 @@ use super::shared::{
     EqualShareParams, budget_power_w, constant_grant, equal_share_hz, equal_slice,
 };
 use crate::profile::CutKind;
+use crate::task::PlanFailure;
 use crate::task::policy::{FrameView, Level, StreamUse, TaskGrant, TaskPolicy};
 
 /// The best picture that fits.
@@ -31,7 +32,7 @@ impl TaskPolicy for JpegEqualShare {
         StreamUse::ImageCodec
     }
 
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         let (share_hz, margin) = (equal_share_hz(frame), self.params.gain_margin);
         for (device, grant) in frame.devices.iter().zip(grants) {
             *grant = TaskGrant::default();
@@ -76,5 +77,6 @@ impl TaskPolicy for JpegEqualShare {
                 }
             }
         }
+        Ok(())
     }
 }

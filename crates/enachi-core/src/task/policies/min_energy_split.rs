@@ -5,6 +5,7 @@
 
 use super::shared::{constant_grant, equal_share_hz, equal_slice};
 use crate::profile::CutKind;
+use crate::task::PlanFailure;
 use crate::task::policy::{FrameView, StreamUse, TaskGrant, TaskPolicy};
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ impl TaskPolicy for MinEnergySplit {
         StreamUse::Unordered
     }
 
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         let (share_hz, margin) = (equal_share_hz(frame), self.params.gain_margin);
         for (device, grant) in frame.devices.iter().zip(grants) {
             // (misses the deadline, energy or seconds): compared in this order.
@@ -91,5 +92,6 @@ impl TaskPolicy for MinEnergySplit {
                 }
             };
         }
+        Ok(())
     }
 }

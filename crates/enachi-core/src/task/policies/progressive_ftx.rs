@@ -1,6 +1,7 @@
 //! `progressive-ftx@CUT`: the paper's ablation. Everything as `enachi`, but the cut is fixed.
 
 use super::shared::{Translation, frame_solver, quality};
+use crate::task::PlanFailure;
 use crate::task::policy::{FrameView, PlanQuality, PowerMode, StreamUse, TaskGrant, TaskPolicy};
 use crate::task::problem::Plan;
 use crate::task::solver::Solver;
@@ -37,13 +38,14 @@ impl TaskPolicy for ProgressiveFtx {
         StreamUse::Progressive
     }
 
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         self.translation
             .fill(frame, |candidate| candidate.cut == self.cut);
         self.solver
             .solve(&self.translation.problem(frame), &mut self.plan);
         self.translation
             .grant(frame, &self.plan, PowerMode::Tracking, true, grants);
+        Ok(())
     }
 
     fn reset(&mut self) {

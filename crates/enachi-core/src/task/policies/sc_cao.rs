@@ -11,6 +11,7 @@
 
 use super::shared::{Translation, frame_solver, quality};
 use crate::curve::AccuracyCurve;
+use crate::task::PlanFailure;
 use crate::task::policy::{FrameView, PlanQuality, PowerMode, StreamUse, TaskGrant, TaskPolicy};
 use crate::task::problem::{Plan, Problem};
 use crate::task::solver::Solver;
@@ -73,7 +74,7 @@ impl TaskPolicy for ScCao {
         StreamUse::Progressive
     }
 
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         // Curves are those of the profile and do not change from frame to frame.
         if self.originals != frame.curves {
             self.originals = frame.curves.to_vec();
@@ -102,6 +103,7 @@ impl TaskPolicy for ScCao {
             // The compression ratio: no more than planned is sent.
             grant.bits_limit = grant.bits;
         }
+        Ok(())
     }
 
     fn reset(&mut self) {
