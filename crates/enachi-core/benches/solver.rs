@@ -45,6 +45,7 @@ pub fn typical(n: usize, seed: u64) -> Owned {
                 curve: curve as u32,
                 transmit_time_s: time_s * speed,
                 local_energy_j: energy_j * speed,
+                charge: 0.0,
             });
         }
         devices.push(DeviceProblem {

@@ -4,6 +4,7 @@
 //! No I/O, no clock, no threads, no global random numbers, no allocation per slot.
 pub mod bound;
 pub mod curve;
+pub mod edge;
 pub mod energy;
 pub mod fading;
 pub mod fit;

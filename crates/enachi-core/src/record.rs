@@ -19,11 +19,13 @@ pub enum Outcome {
     NoTask,
     /// The policy failed in this frame, so nobody sent.
     PolicyFailed,
+    /// The edge had no time for the task, and the device did nothing.
+    Refused,
 }
 
 impl Outcome {
     /// All outcomes, in the order of their codes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Delivered,
         Self::StoppedEarly,
         Self::DeadlineCut,
@@ -32,6 +34,7 @@ impl Outcome {
         Self::Infeasible,
         Self::NoTask,
         Self::PolicyFailed,
+        Self::Refused,
     ];
 
     /// Name in files.
@@ -45,6 +48,7 @@ impl Outcome {
             Self::Infeasible => "infeasible",
             Self::NoTask => "no_task",
             Self::PolicyFailed => "policy_failed",
+            Self::Refused => "refused",
         }
     }
 
@@ -67,16 +71,19 @@ pub enum StopReason {
     MarginalValue,
     /// The batch barrier.
     Deadline,
+    /// It never sent, as the edge had no time for its task; it may have run all by itself instead.
+    EdgeFull,
 }
 
 impl StopReason {
     /// All reasons, in the order of their codes.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NotSending,
         Self::AllSent,
         Self::EntropyThreshold,
         Self::MarginalValue,
         Self::Deadline,
+        Self::EdgeFull,
     ];
 
     /// Name in files.
@@ -87,6 +94,7 @@ impl StopReason {
             Self::EntropyThreshold => "entropy_threshold",
             Self::MarginalValue => "marginal_value",
             Self::Deadline => "deadline",
+            Self::EdgeFull => "edge_full",
         }
     }
 

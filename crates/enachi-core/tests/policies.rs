@@ -129,6 +129,7 @@ fn frame(n: usize, stream_use: StreamUse, deadline_s: f64, rng: &mut Rng) -> Own
             power_max_w: 2.0,
             deadline_s,
             weight: 1.0,
+            edge_price_per_s: 0.0,
             candidates: first..candidates.len() as u32,
         });
     }

@@ -39,11 +39,13 @@ fn simple(n: usize, queue: f64) -> Owned {
                 curve: 0,
                 transmit_time_s: 0.2,
                 local_energy_j: 0.05,
+                charge: 0.0,
             },
             CutOption {
                 curve: 1,
                 transmit_time_s: 0.0,
                 local_energy_j: 0.25,
+                charge: 0.0,
             },
         ],
         devices: (0..n)
@@ -262,7 +264,8 @@ fn best_use_of_a_slice_matches_a_search() {
             let band = view.bandwidth_hz * rng.decade(-2.0, 0.0);
             let found = option_at_band(&view, device, option, band);
             let (value, ..) = best_at_band(&view, device, option, band, None);
-            let found_value = found.value - device.energy_queue_j * option.local_energy_j;
+            let found_value =
+                found.value - device.energy_queue_j * option.local_energy_j - option.charge;
             let scale = value.abs().max(view.v);
             assert!(
                 (found_value - value).abs() <= 1e-7 * scale,

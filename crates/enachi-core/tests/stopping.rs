@@ -83,6 +83,7 @@ impl Case {
                 curve: 0,
                 transmit_time_s: (SLOTS - slot) as f64 * SLOT_S,
                 local_energy_j: 0.0,
+                charge: 0.0,
             }];
             let devices = [DeviceProblem {
                 energy_queue_j: 1.0,

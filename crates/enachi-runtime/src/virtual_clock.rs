@@ -43,7 +43,7 @@ pub fn run(
     let settings = EdgeSettings {
         model_sha256: [0; 32],
         tables_sha256: [0; 32],
-        cuts: deployment.profile.cuts.len() as u16,
+        cuts: deployment.networks[0].profile.cuts.len() as u16,
         limits: Limits::default(),
     };
     let options = EdgeOptions {
@@ -52,7 +52,7 @@ pub fn run(
         seed,
     };
     let mut edge = Edge::new(cell, options, Replay::new(world), BTreeMap::new());
-    let cuts: Vec<u16> = (0..deployment.profile.cuts.len() as u16).collect();
+    let cuts: Vec<u16> = (0..deployment.networks[0].profile.cuts.len() as u16).collect();
     let mut devices = Vec::new();
     for (index, device) in deployment.devices.iter().enumerate() {
         let index = index as u32;

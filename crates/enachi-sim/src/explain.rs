@@ -61,7 +61,7 @@ pub struct Choice {
     pub bits: f64,
     /// Accuracy there.
     pub accuracy: f64,
-    /// V·w·A − Q·(E_local + p·T) − λ·ω.
+    /// V·w·A − Q·(E_local + p·T) − λ·ω − μ·t_edge.
     pub utility: f64,
     /// Whether it was chosen.
     pub chosen: bool,
@@ -166,6 +166,7 @@ pub fn explain(
     let chosen = grant.candidate.map(|c| view.candidates[c as usize].clone());
     let binding = match runner.failure() {
         Some(failure) => vec![format!("the policy failed: {failure}")],
+        None if runner.refused(device) => vec!["the edge: it has no time for this task".into()],
         None => binding(&about, chosen.as_ref(), &grant, quality),
     };
     runner.execute(&mut recorder);
@@ -200,6 +201,7 @@ fn choices(
     grant: &TaskGrant,
     quality: Option<PlanQuality>,
 ) -> Vec<Choice> {
+    let names = deployment.cut_names();
     let worth = view.v * about.weight;
     let price = quality.map_or(0.0, |q| q.bandwidth_price);
     about
@@ -237,9 +239,9 @@ fn choices(
                 let nothing = curve.nothing_sent();
                 (worth * nothing, 0.0, 0.0, nothing)
             };
-            let cut = &deployment.profile.cuts[candidate.cut as usize];
+            let cut = deployment.cut(candidate.cut);
             Choice {
-                cut: cut.name.clone(),
+                cut: names[candidate.cut as usize].clone(),
                 stream: candidate
                     .stream
                     .map(|s| cut.streams[s as usize].name.clone()),
@@ -250,7 +252,9 @@ fn choices(
                 power_w,
                 bits,
                 accuracy,
-                utility: value - about.energy_queue_j * candidate.local_energy_j,
+                utility: value
+                    - about.energy_queue_j * candidate.local_energy_j
+                    - about.edge_price_per_s * candidate.edge_time_s(),
                 chosen: grant.candidate == Some(index),
             }
         })
@@ -305,6 +309,10 @@ fn binding(
     }
     if grant.bits >= candidate.total_bits * (1.0 - 1e-6) {
         binding.push("the stream: all of it is planned to be sent".into());
+    }
+    if about.edge_price_per_s > 0.0 {
+        let price = about.edge_price_per_s * 1e-3;
+        binding.push(format!("the edge: a further ms would be worth {price:.4}"));
     }
     match quality {
         Some(q) if q.bandwidth_price > 0.0 => binding.push(format!(

@@ -5,6 +5,7 @@
 pub mod bootstrap;
 pub mod deployment;
 pub mod device;
+mod edge;
 pub mod explain;
 pub mod gain;
 pub mod least;
@@ -17,6 +18,7 @@ pub mod runner;
 pub mod scenario;
 pub mod simulate;
 pub mod summary;
+pub mod summary_groups;
 pub mod upload;
 pub mod variant;
 pub mod world;

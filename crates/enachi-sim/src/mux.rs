@@ -48,7 +48,7 @@ impl ConditionalTables {
             Replanning::Never | Replanning::Bits => vec![None],
         };
         let mut curves = Vec::new();
-        for (cut_index, cut) in deployment.profile.cuts.iter().enumerate() {
+        for (cut_index, cut) in deployment.cuts().enumerate() {
             for (stream_index, stream) in cut.streams.iter().enumerate() {
                 let (c, s) = (cut_index as u32, stream_index as u32);
                 let threshold = |image| deployment.stop_threshold_nats(packet, c, s, image);
@@ -372,6 +372,7 @@ impl Replanner {
                 curve: first,
                 transmit_time_s: f64::from(slots) * situation.slot_s,
                 local_energy_j: 0.0,
+                charge: 0.0,
             });
             self.devices.push(DeviceProblem {
                 energy_queue_j: upload.upload.energy_queue_j,

@@ -65,6 +65,11 @@ pub enum OutputError {
     Profile(#[from] ProfileFileError),
 }
 
+/// Copy of the `n`-th profile that groups name themselves.
+fn group_profile_file(n: usize) -> String {
+    format!("profile.{n}.parquet")
+}
+
 /// A folder that is ready to be written to.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -113,7 +118,9 @@ impl RunFolder {
     pub fn create(path: &Path, force: bool) -> Result<Self, OutputError> {
         Self::check(path, force)?;
         std::fs::create_dir_all(path).map_err(io_error(path))?;
-        for name in FILES {
+        let profiles = (1..).map(group_profile_file);
+        let profiles = profiles.take_while(|name| path.join(name).is_file());
+        for name in FILES.map(str::to_owned).into_iter().chain(profiles) {
             let file = path.join(name);
             if file.is_file() {
                 std::fs::remove_file(&file).map_err(io_error(&file))?;
@@ -137,11 +144,30 @@ impl RunFolder {
     ) -> Result<Vec<PathBuf>, OutputError> {
         let mut written = Vec::new();
         let mut scenario = deployment.scenario.clone();
-        if scenario.profile.curves.is_none() {
-            let file = self.path.join(PROFILE_FILE);
-            enachi_data::profile::write(&file, &deployment.profile, true)?;
-            scenario.profile.path = Some(PROFILE_FILE.into());
+        let mut own = 0;
+        for network in &deployment.networks {
+            let name = match &network.key {
+                None if scenario.profile.curves.is_some() => continue,
+                None => PROFILE_FILE.to_owned(),
+                Some(_) => {
+                    own += 1;
+                    group_profile_file(own)
+                }
+            };
+            let file = self.path.join(&name);
+            enachi_data::profile::write(&file, &network.profile, true)?;
             written.push(file);
+            match &network.key {
+                None => scenario.profile.path = Some(name),
+                Some(_) => {
+                    let before = &deployment.scenario.devices;
+                    for (group, before) in scenario.devices.iter_mut().zip(before) {
+                        if before.profile == network.key {
+                            group.profile = Some(name.clone());
+                        }
+                    }
+                }
+            }
         }
         written.push(self.text(SCENARIO_FILE, &scenario.to_toml())?);
         written.push(self.json(RUN_FILE, info)?);

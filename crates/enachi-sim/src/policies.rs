@@ -1,6 +1,6 @@
 //! The policies that a simulation can run, by name: those of the core, and any that a caller adds.
 
-use crate::deployment::OfferedCuts;
+use crate::deployment::{Deployment, OfferedCuts};
 use enachi_core::profile::Profile;
 use enachi_core::task::TaskPolicy;
 use enachi_core::task::policies::{NAMES, PolicyError, PolicyParams, by_name};
@@ -21,6 +21,15 @@ impl PolicyFactory {
         Self {
             params,
             cuts: profile.cuts.iter().map(|cut| cut.name.clone()).collect(),
+            added: Vec::new(),
+        }
+    }
+
+    /// The same on the cuts of a deployment, which are `NETWORK/CUT` where there is more than one network.
+    pub fn on(deployment: &Deployment) -> Self {
+        Self {
+            params: deployment.scenario.baselines,
+            cuts: deployment.cut_names(),
             added: Vec::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! One policy in the world of one seed, frame by frame.
 
 use crate::deployment::{Deployment, Offer};
+use crate::edge::{Capacity, frame_view};
 use crate::gain::{base_gain, known_gain};
 use crate::mux::{Replanner, Situation, sending};
 use crate::policies::PolicyFactory;
@@ -94,6 +95,8 @@ pub struct Runner<'a> {
     batches_s: Vec<f64>,
     /// Of policies that plan again within a frame.
     replanner: Option<Replanner>,
+    /// Of an edge of finite capacity.
+    capacity: Option<Capacity>,
     /// Why the planned frame has no plan.
     failure: Option<PlanFailure>,
     frame: u32,
@@ -130,6 +133,7 @@ impl<'a> Runner<'a> {
                 power_max_w: device.drawn_power_max_w,
                 deadline_s: device.values.deadline_s,
                 weight: device.values.weight,
+                edge_price_per_s: 0.0,
                 candidates: candidates.clone(),
             })
             .collect();
@@ -146,6 +150,7 @@ impl<'a> Runner<'a> {
             gains: vec![0.0; count],
             batches_s: vec![0.0; deployment.deadlines_s.len()],
             replanner: Replanner::new(policy.replanning()),
+            capacity: Capacity::new(deployment, &offer),
             failure: None,
             frame: 0,
             deployment,
@@ -166,7 +171,7 @@ impl<'a> Runner<'a> {
 
     /// What the policy knows about the planned frame.
     pub fn view(&self) -> FrameView<'_> {
-        view(self.deployment, &self.offer, &self.views, self.frame)
+        frame_view(self.deployment, &self.offer, &self.views, self.frame)
     }
 
     /// Grants of the planned frame.
@@ -176,7 +181,16 @@ impl<'a> Runner<'a> {
 
     /// Quality of the planned frame's plan.
     pub fn last_plan(&self) -> Option<PlanQuality> {
-        self.policy.last_plan().filter(|_| self.failure.is_none())
+        let quality = match &self.capacity {
+            Some(capacity) => capacity.quality(),
+            None => self.policy.last_plan(),
+        };
+        quality.filter(|_| self.failure.is_none())
+    }
+
+    /// Whether the edge has no time for a device in the planned frame.
+    pub fn refused(&self, device: usize) -> bool {
+        self.capacity.as_ref().is_some_and(|c| c.refused(device))
     }
 
     /// Why the planned frame has no plan.
@@ -191,7 +205,6 @@ impl<'a> Runner<'a> {
 
     /// Let the policy plan the next frame.
     pub fn plan(&mut self) {
-        let scenario = &self.deployment.scenario;
         for (index, view) in self.views.iter_mut().enumerate() {
             let device = index as u32;
             let gain = self.base_gains[index] * self.world.shadowing(device, self.frame);
@@ -199,22 +212,38 @@ impl<'a> Runner<'a> {
             view.energy_queue_j = self.queues[index].level_j();
             view.gain = known_gain(self.deployment, &self.world, device, self.frame, gain);
         }
-        let view = view(self.deployment, &self.offer, &self.views, self.frame);
-        let planned = plan_contained(self.policy.as_mut(), &view, &mut self.grants);
+        let planned = match &mut self.capacity {
+            Some(capacity) => capacity.plan(
+                self.deployment,
+                self.policy.as_mut(),
+                &mut self.offer,
+                &mut self.views,
+                self.frame,
+                &mut self.grants,
+            ),
+            None => {
+                let view = frame_view(self.deployment, &self.offer, &self.views, self.frame);
+                plan_contained(self.policy.as_mut(), &view, &mut self.grants)
+            }
+        };
         self.failure = planned.err();
         self.set_batches();
     }
 
-    /// ENACHI (9), one batch per distinct deadline.
+    /// ENACHI (9), one batch per distinct deadline; as early as all tails need on an edge of finite capacity.
     fn set_batches(&mut self) {
         for (batch, start_s) in self.batches_s.iter_mut().enumerate() {
+            if let Some(capacity) = &self.capacity {
+                *start_s = capacity.barrier_s(batch);
+                continue;
+            }
             let edge_times = self
                 .grants
                 .iter()
                 .zip(&self.deployment.devices)
                 .filter(|(_, device)| device.batch == batch)
                 .filter_map(|(grant, _)| grant.candidate)
-                .map(|candidate| edge_time_s(&self.offer.candidates[candidate as usize]));
+                .map(|candidate| self.offer.candidates[candidate as usize].edge_time_s());
             *start_s = batch_time_s(self.deployment.deadlines_s[batch], edge_times);
         }
     }
@@ -301,11 +330,20 @@ impl<'a> Runner<'a> {
     fn settle(&mut self, index: usize, record: FrameRecord, sink: &mut impl Sink) {
         let energy_j = record.energy_j();
         let candidate = self.grants[index].candidate;
-        let candidate = candidate.map(|choice| &self.offer.candidates[choice as usize]);
+        let edge_s =
+            candidate.map(|choice| self.edge_s(index, &self.offer.candidates[choice as usize]));
         let deadline_s = self.deployment.devices[index].values.deadline_s;
-        self.outcomes[index] = outcome(candidate, deadline_s, &record);
+        self.outcomes[index] = outcome_behind(edge_s, deadline_s, &record);
         self.queues[index].update(energy_j);
         sink.frame(record);
+    }
+
+    /// From the barrier to the answer \[s\].
+    fn edge_s(&self, index: usize, candidate: &Candidate) -> f64 {
+        match &self.capacity {
+            Some(capacity) if candidate.kind != CutKind::Local => capacity.edge_s(index),
+            _ => candidate.edge_time_s(),
+        }
     }
 
     /// The record of a device-frame before its first slot, and its upload if there is one.
@@ -314,14 +352,15 @@ impl<'a> Runner<'a> {
         let device = &deployment.devices[index];
         let grant = &self.grants[index];
         let task = self.world.task(index as u32, self.frame);
-        let image = (task * deployment.images as f64) as usize;
+        let network = &deployment.networks[device.network];
+        let image = (task * network.images as f64) as usize;
         let idle_j = device.values.idle_power_w * deployment.scenario.frame.length_s;
         let mut record = FrameRecord {
             policy: self.policy_index,
             seed: self.seed,
             frame: self.frame,
             device: index as u32,
-            image: (deployment.images > 0).then_some(image as u32),
+            image: (network.images > 0).then_some(image as u32),
             cut: None,
             stream: None,
             level: None,
@@ -354,6 +393,10 @@ impl<'a> Runner<'a> {
             answer_time_s: device.values.deadline_s,
             tasks: None,
         };
+        if self.refused(index) {
+            record.outcome = Outcome::Refused;
+            record.stop_reason = StopReason::EdgeFull;
+        }
         let Some(choice) = grant.candidate else {
             return (record, None);
         };
@@ -369,24 +412,23 @@ impl<'a> Runner<'a> {
         else {
             record.outcome = Outcome::Local;
             record.answer_time_s = record.ready_time_s;
-            record.correct = if deployment.images > 0 {
-                let image = &deployment.profile.images[image];
+            record.correct = if network.images > 0 {
+                let image = &network.profile.images[image];
                 image.top1 == image.label
             } else {
-                task <= deployment.profile.cuts[candidate.cut as usize].top1_uncompressed
+                task <= deployment.cut(candidate.cut).top1_uncompressed
             };
             return (record, None);
         };
         record.stream = Some(deployment.stream_index(candidate.cut, stream) as u16);
-        let samples =
-            &deployment.profile.cuts[candidate.cut as usize].streams[stream as usize].samples;
+        let samples = &deployment.cut(candidate.cut).streams[stream as usize].samples;
         let image = if samples.images > 0 {
             image % samples.images
         } else {
             image
         };
         record.image = record.image.map(|_| image as u32);
-        record.answer_time_s = record.batch_time_s + edge_time_s(candidate);
+        record.answer_time_s = record.batch_time_s + self.edge_s(index, candidate);
         let slot_s = deployment.scenario.frame.slot_s;
         let mut window = Window::between(record.ready_time_s, record.batch_time_s, slot_s);
         // A plan within the frame may still find band for an embedded stream.
@@ -463,47 +505,30 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// What a policy is told of a frame.
-fn view<'a>(
-    deployment: &Deployment,
-    offer: &'a Offer,
-    devices: &'a [DeviceView],
-    frame: u32,
-) -> FrameView<'a> {
-    let scenario = &deployment.scenario;
-    FrameView {
-        frame: u64::from(frame),
-        slot_s: scenario.frame.slot_s,
-        bandwidth_hz: scenario.channel.bandwidth_hz,
-        radio: deployment.radio,
-        v: scenario.task.v,
-        curves: &offer.curves,
-        levels: &offer.levels,
-        candidates: &offer.candidates,
-        devices,
-    }
-}
-
-/// What a policy learns of a frame.
+/// What a policy learns of a frame, where the tail of `candidate` had the edge to itself.
 pub fn outcome(
     candidate: Option<&Candidate>,
     deadline_s: f64,
     record: &FrameRecord,
 ) -> FrameOutcome {
+    outcome_behind(candidate.map(edge_time_s), deadline_s, record)
+}
+
+/// What a policy learns of a frame whose task took `edge_s` from the barrier on; `None` where nothing was chosen.
+fn outcome_behind(edge_s: Option<f64>, deadline_s: f64, record: &FrameRecord) -> FrameOutcome {
     FrameOutcome {
         energy_j: record.energy_j(),
-        latency_s: latency_s(candidate, deadline_s, record),
+        latency_s: latency_s(edge_s, deadline_s, record),
         bits: record.bits,
         deadline_cut: record.outcome == Outcome::DeadlineCut,
     }
 }
 
 /// Time from the start of the frame to the answer, or what it would have taken at the frame's mean rate.
-fn latency_s(candidate: Option<&Candidate>, deadline_s: f64, record: &FrameRecord) -> f64 {
-    let Some(candidate) = candidate else {
+fn latency_s(edge_s: Option<f64>, deadline_s: f64, record: &FrameRecord) -> f64 {
+    let Some(edge_s) = edge_s else {
         return deadline_s;
     };
-    let edge_s = edge_time_s(candidate);
     if record.outcome != Outcome::DeadlineCut {
         return record.sent_time_s + edge_s;
     }
@@ -522,8 +547,5 @@ pub fn sends(grant: &TaskGrant) -> bool {
 
 /// ENACHI (8), with the decoder.
 pub fn edge_time_s(candidate: &Candidate) -> f64 {
-    match candidate.kind {
-        CutKind::Local => 0.0,
-        _ => candidate.tail_time_s + candidate.decode_time_s,
-    }
+    candidate.edge_time_s()
 }

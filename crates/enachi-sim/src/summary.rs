@@ -6,7 +6,8 @@ use crate::bootstrap::{ClusterTally, ClusterWeights, accuracies, interval};
 use crate::oracle::OracleShare;
 use crate::scenario::Scenario;
 use crate::simulate::Records;
-use enachi_core::record::{FrameRecord, Outcome};
+use crate::summary_groups::{GroupSummary, group_of_devices, summarise_groups};
+use enachi_core::record::{FrameRecord, Outcome, StopReason};
 use serde::{Deserialize, Serialize};
 
 /// The table of a run.
@@ -58,6 +59,9 @@ pub struct PolicySummary {
     pub local_rate: f64,
     /// Share without any feasible choice.
     pub infeasible_rate: f64,
+    /// Share that the edge had no time for, whether they then ran all on the device or not at all.
+    #[serde(default)]
+    pub refused_rate: f64,
     /// Share in frames in which the policy failed, so that nobody sent.
     #[serde(default)]
     pub policy_failed_rate: f64,
@@ -91,6 +95,9 @@ pub struct PolicySummary {
     /// The policy against the bound for all policies, where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oracle: Option<OracleShare>,
+    /// The same for each group of devices, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupSummary>,
 }
 
 /// Condense `records`.
@@ -100,14 +107,28 @@ pub fn summarise(scenario: &Scenario, records: &Records) -> Summary {
     for record in &records.frames {
         rows[usize::from(record.policy)].push(record);
     }
-    let replicates = bootstrap(scenario, &rows);
+    let mut policies = figures(scenario, records, &rows);
+    let groups = summarise_groups(scenario, records);
+    for (index, (summary, groups)) in policies.iter_mut().zip(groups).enumerate() {
+        (summary.failures, summary.first_failure) = failures(records, index);
+        summary.groups = groups;
+    }
+    Summary { policies }
+}
+
+/// Figures of every policy over its `rows`.
+pub(crate) fn figures(
+    scenario: &Scenario,
+    records: &Records,
+    rows: &[Vec<&FrameRecord>],
+) -> Vec<PolicySummary> {
+    let replicates = bootstrap(scenario, rows);
     let summaries = rows
         .iter()
         .enumerate()
         .map(|(index, rows)| {
             let mut summary = condense(scenario, &records.names.policies[index], rows);
             summary.cut_share = cut_share(&records.names.cuts, rows);
-            (summary.failures, summary.first_failure) = failures(records, index);
             let [low, high] = interval(replicates[index].clone());
             (summary.accuracy_low, summary.accuracy_high) = (low, high);
             let differences = replicates[index]
@@ -123,15 +144,13 @@ pub fn summarise(scenario: &Scenario, records: &Records) -> Summary {
         })
         .collect::<Vec<_>>();
     let first = summaries.first().map_or(0.0, |s| s.accuracy);
-    Summary {
-        policies: summaries
-            .into_iter()
-            .map(|mut summary| {
-                summary.accuracy_difference = summary.accuracy - first;
-                summary
-            })
-            .collect(),
-    }
+    summaries
+        .into_iter()
+        .map(|mut summary| {
+            summary.accuracy_difference = summary.accuracy - first;
+            summary
+        })
+        .collect()
 }
 
 fn condense(scenario: &Scenario, policy: &str, rows: &[&FrameRecord]) -> PolicySummary {
@@ -181,6 +200,7 @@ fn condense(scenario: &Scenario, policy: &str, rows: &[&FrameRecord]) -> PolicyS
         sent_nothing_rate: rate(Outcome::SentNothing),
         local_rate: rate(Outcome::Local),
         infeasible_rate: rate(Outcome::Infeasible),
+        refused_rate: per_task(&|r| f64::from(u8::from(r.stop_reason == StopReason::EdgeFull))),
         policy_failed_rate: rate(Outcome::PolicyFailed),
         failures: 0,
         first_failure: None,
@@ -194,6 +214,7 @@ fn condense(scenario: &Scenario, policy: &str, rows: &[&FrameRecord]) -> PolicyS
         dropped_rate: dropped / arrived.max(1.0),
         mean_waiting_s: per_task(&|r| f64::from(queue(r).waited_frames) * scenario.frame.length_s),
         oracle: None,
+        groups: Vec::new(),
     }
 }
 
@@ -227,11 +248,58 @@ fn cut_share(cuts: &[String], rows: &[&FrameRecord]) -> Vec<(String, f64)> {
         .collect()
 }
 
+/// Which images are whose.
+struct Networks {
+    /// Network of each device.
+    of_device: Vec<usize>,
+    /// Images of the networks before.
+    first: Vec<usize>,
+    /// Images of all networks.
+    images: usize,
+}
+
+impl Networks {
+    fn new(scenario: &Scenario, rows: &[Vec<&FrameRecord>]) -> Self {
+        let mut known: Vec<&Option<String>> = Vec::new();
+        let mut of_device = Vec::with_capacity(scenario.device_count());
+        for group in group_of_devices(scenario) {
+            let key = &scenario.devices[group].profile;
+            let network = known.iter().position(|k| *k == key).unwrap_or_else(|| {
+                known.push(key);
+                known.len() - 1
+            });
+            of_device.push(network);
+        }
+        let mut count = vec![0; known.len()];
+        for row in rows.iter().flatten() {
+            let count = &mut count[of_device[row.device as usize]];
+            *count = (*count).max(row.image.map_or(0, |image| image as usize + 1));
+        }
+        let mut images = 0;
+        let first = count
+            .iter()
+            .map(|count| {
+                images += count;
+                images - count
+            })
+            .collect();
+        Self {
+            of_device,
+            first,
+            images,
+        }
+    }
+}
+
 /// Accuracies of every policy in every replicate.
 fn bootstrap(scenario: &Scenario, rows: &[Vec<&FrameRecord>]) -> Vec<Vec<f64>> {
     let devices = scenario.device_count() as u32;
-    // The image, or without images the task itself.
-    let cluster = |r: &FrameRecord| r.image.unwrap_or(r.frame * devices + r.device) as usize;
+    // The image, or without images the task itself; every network has images of its own.
+    let networks = Networks::new(scenario, rows);
+    let cluster = |r: &FrameRecord| match r.image {
+        Some(image) => networks.first[networks.of_device[r.device as usize]] + image as usize,
+        None => networks.images + (r.frame * devices + r.device) as usize,
+    };
     let all = rows.iter().flatten();
     let clusters = all.map(|r| cluster(r) + 1).max().unwrap_or(0);
     let replicates = scenario.output.bootstrap_replicates;

@@ -85,7 +85,7 @@ impl StopRule for Rule<'_> {
 impl Upload<'_> {
     /// The stream that is sent.
     pub fn stream(&self) -> &Stream {
-        let cut = &self.deployment.profile.cuts[self.candidate.cut as usize];
+        let cut = self.deployment.cut(self.candidate.cut);
         let stream = self.candidate.stream.expect("uploads have a stream");
         &cut.streams[stream as usize]
     }
@@ -124,8 +124,11 @@ impl Upload<'_> {
                 Row::Level(LevelRow::new(samples, self.image, level), level)
             }
             (_, false, _) => {
-                let cut = &self.deployment.profile.cuts[self.candidate.cut as usize];
-                let (floor, top1) = (self.deployment.floor(), cut.top1_uncompressed);
+                let cut = self.deployment.cut(self.candidate.cut);
+                let (floor, top1) = (
+                    self.deployment.floor(self.candidate.cut),
+                    cut.top1_uncompressed,
+                );
                 let bits = stream.total_bits;
                 Row::Level(
                     LevelRow::whole(bits, self.task, floor, top1, entropy_max_nats),
@@ -268,7 +271,7 @@ impl Upload<'_> {
     pub fn law(&self, link: &Link, reference_w: f64) -> Law {
         let noise_w = link.noise_w;
         let power_max_w = self.power_max_w();
-        let cut = &self.deployment.profile.cuts[self.candidate.cut as usize];
+        let cut = self.deployment.cut(self.candidate.cut);
         let map_bits =
             f64::from(cut.height) * f64::from(cut.width) * f64::from(self.packet.bits_per_element);
         let kind = match self.grant.power {

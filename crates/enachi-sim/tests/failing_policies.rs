@@ -130,7 +130,7 @@ fn grants_that_cannot_be_carried_out_are_refused() {
                 grants[1].bandwidth_hz = f64::NAN;
                 Ok(())
             },
-            "device 1: bandwidth_hz = NaN: must be in 0..=1000001",
+            "device 1: bandwidth_hz = NaN: must be in 0..=1000000",
         ),
         (
             |_, grants| {

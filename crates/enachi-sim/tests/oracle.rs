@@ -142,7 +142,7 @@ fn alone_without_fading_a_task_is_right_if_its_bits_fit() {
         [device]\nenergy_budget_j = 1e3\n[[devices]]\ncount = 1\nmean_gain = 1e-13";
     let deployment = Deployment::new(scenario(text), profile()).unwrap();
     let (deployment, records, shares) = run(deployment, &factory());
-    let cut = &deployment.profile.cuts[1];
+    let cut = deployment.cut(1);
     let samples = &cut.streams[0].samples;
     let slot_bits = 1.5e5 * 1e-3 * (1.0 + 1e-13 * 2.0 / (2e-20 * 1.5e5f64)).log2();
     // 60 MMAC at 0.1345 cycles and 2 GHz are done in the fifth slot, 340 MMAC at 20 GHz take 2.3 ms.

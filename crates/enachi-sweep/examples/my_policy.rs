@@ -2,7 +2,7 @@
 //!
 //! It is compared with the others in the same worlds; the folder holds a dataset like any other.
 
-use enachi_core::task::{FrameView, PowerMode, StreamUse, TaskGrant, TaskPolicy};
+use enachi_core::task::{FrameView, PlanFailure, PowerMode, StreamUse, TaskGrant, TaskPolicy};
 use enachi_data::sweep::Dataset;
 use enachi_sweep::{RunOptions, Sweep, Unwatched, merge};
 use std::path::Path;
@@ -20,7 +20,7 @@ impl TaskPolicy for FarFirst {
         StreamUse::Progressive
     }
 
-    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) {
+    fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         let need = |gain: f64| gain.powf(-0.25);
         let sum: f64 = frame.devices.iter().map(|device| need(device.gain)).sum();
         for (device, grant) in frame.devices.iter().zip(grants) {
@@ -51,6 +51,7 @@ impl TaskPolicy for FarFirst {
                 }
             }
         }
+        Ok(())
     }
 }
 

@@ -57,7 +57,8 @@ impl Point {
                     .ok_or_else(|| format!("{label}: no policy"))
             })
             .collect();
-        let clusters = match deployment.images {
+        // A sweep runs on one profile; groups that name their own have been refused.
+        let clusters = match deployment.networks[0].images {
             0 => frames * deployment.devices.len(),
             images => images,
         };

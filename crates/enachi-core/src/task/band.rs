@@ -195,7 +195,7 @@ pub fn best_option(
     let mut best: Option<(u32, BandUse, f64)> = None;
     for (o, option) in problem.options_of(device).iter().enumerate() {
         let found = option_at_band(problem, device, option, bandwidth_hz);
-        let value = found.value - device.energy_queue_j * option.local_energy_j;
+        let value = found.value - device.energy_queue_j * option.local_energy_j - option.charge;
         if best.is_none_or(|(_, _, top)| value > top) {
             best = Some((o as u32, found, value));
         }

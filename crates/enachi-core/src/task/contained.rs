@@ -111,24 +111,24 @@ type Wrong = (&'static str, String, String);
 
 fn check_grant(frame: &FrameView<'_>, device: &DeviceView, grant: &TaskGrant) -> Result<(), Wrong> {
     let range = |key, value: f64, most: f64| {
-        if value >= 0.0 && value <= most {
+        let limit = (most * (1.0 + ROUNDING)).min(f64::MAX).max(most);
+        if value >= 0.0 && value <= limit {
             Ok(())
         } else {
-            let allowed = if most.is_finite() {
-                format!("in 0..={most}")
-            } else {
-                "at least 0".to_owned()
+            let allowed = match most {
+                f64::INFINITY => "at least 0".to_owned(),
+                f64::MAX => "finite and at least 0".to_owned(),
+                _ => format!("in 0..={most}"),
             };
             Err((key, value.to_string(), allowed))
         }
     };
-    let most_hz = frame.bandwidth_hz * (1.0 + ROUNDING);
-    range("bandwidth_hz", grant.bandwidth_hz, most_hz)?;
-    let most_w = device.power_max_w * (1.0 + ROUNDING);
+    range("bandwidth_hz", grant.bandwidth_hz, frame.bandwidth_hz)?;
+    let most_w = device.power_max_w;
     range("reference_power_w", grant.reference_power_w, most_w)?;
     range("bits_limit", grant.bits_limit, f64::INFINITY)?;
     range("bits", grant.bits, f64::MAX)?;
-    range("accuracy", grant.accuracy, 1.0 + ROUNDING)?;
+    range("accuracy", grant.accuracy, 1.0)?;
     let Some(index) = grant.candidate else {
         return Ok(());
     };

@@ -52,7 +52,8 @@ pub struct Candidate {
     pub tail_time_s: f64,
     /// Time of the decoder on the edge \[s\].
     pub decode_time_s: f64,
-    /// ENACHI (16): deadline less the four times above \[s\]. Where ≤ 0 nothing can be sent.
+    /// ENACHI (16): deadline less the four times above, or less what the edge needs for all tasks together where that is
+    /// more \[s\]. Where ≤ 0 nothing can be sent.
     pub transmit_time_s: f64,
     /// Head, encoder and idle energy: what the device spends even if it sends nothing \[J\].
     pub local_energy_j: f64,
@@ -71,6 +72,14 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// ENACHI (8), with the decoder: time that the edge needs for this task alone \[s\].
+    pub fn edge_time_s(&self) -> f64 {
+        match self.kind {
+            CutKind::Local => 0.0,
+            _ => self.tail_time_s + self.decode_time_s,
+        }
+    }
+
     /// Whether the device can finish it in time at all: all-local needs its head to end by the deadline, the rest need
     /// time to send.
     pub fn feasible(&self) -> bool {
@@ -98,6 +107,9 @@ pub struct DeviceView {
     pub deadline_s: f64,
     /// Weight of its accuracy (1 in the paper).
     pub weight: f64,
+    /// Price of the edge's time \[objective/s\]: 0 unless the edge is too busy to run every tail
+    /// ([`edge`](crate::edge)). What a candidate costs is this times [`Candidate::edge_time_s`].
+    pub edge_price_per_s: f64,
     /// Its candidates, a range of [`FrameView::candidates`]; empty where it has no task in this frame.
     pub candidates: Range<u32>,
 }

@@ -14,6 +14,8 @@ pub struct CutOption {
     pub transmit_time_s: f64,
     /// ENACHI (2) plus codec work: energy spent before the first bit is sent \[J\].
     pub local_energy_j: f64,
+    /// What it costs beside energy, e.g. the price of the time it takes of a busy edge \[objective\].
+    pub charge: f64,
 }
 
 /// One device's part of the problem.
@@ -162,6 +164,13 @@ impl<'a> Problem<'a> {
                     "local_energy_j",
                     energy_j,
                     not_negative(energy_j),
+                    "finite and at least 0",
+                )?;
+                at(
+                    Some(o),
+                    "charge",
+                    option.charge,
+                    not_negative(option.charge),
                     "finite and at least 0",
                 )?;
                 let curve = option.curve as usize;

@@ -184,7 +184,7 @@ impl Solver {
                     },
                     envelope: None,
                     worth,
-                    base: -device.energy_queue_j * option.local_energy_j,
+                    base: -device.energy_queue_j * option.local_energy_j - option.charge,
                     time_s,
                     snr_cost: device.energy_queue_j * time_s * noise_w / device.gain,
                     reach: device.gain * device.power_max_w / noise_w,
@@ -306,6 +306,7 @@ impl Solver {
                     * problem.curves[option.curve as usize].accuracy(choice.bits)
                     - device.energy_queue_j
                         * (option.local_energy_j + choice.power_w * option.transmit_time_s)
+                    - option.charge
             };
             let (first, count) = self.root_spans[n];
             for i in first..first + count {
@@ -743,7 +744,8 @@ fn finish(problem: &Problem<'_>, choices: &mut [Choice]) -> f64 {
             ));
         }
         objective += problem.v * device.weight * curve.accuracy(choice.bits)
-            - device.energy_queue_j * (option.local_energy_j + choice.power_w * time_s);
+            - device.energy_queue_j * (option.local_energy_j + choice.power_w * time_s)
+            - option.charge;
     }
     objective
 }

@@ -152,6 +152,15 @@ pub fn random_problem(rng: &mut Rng, draw: Draw) -> Owned {
         (curves.len() - 1) as u32
     });
     let (mut options, mut devices) = (Vec::new(), Vec::new());
+    // A stream of its own, so that charges do not change the rest of a problem.
+    let mut rng_of_charge = Rng(!rng.0);
+    let charge = |rng: &mut Rng| {
+        if rng.chance(0.3) {
+            rng.range(0.0, 5.0)
+        } else {
+            0.0
+        }
+    };
     for _ in 0..n {
         let start = options.len() as u32;
         for (cut, &(time_s, energy_j)) in shared_times.iter().enumerate() {
@@ -164,6 +173,7 @@ pub fn random_problem(rng: &mut Rng, draw: Draw) -> Owned {
                 curve: cut as u32,
                 transmit_time_s: time_s,
                 local_energy_j: energy_j,
+                charge: charge(&mut rng_of_charge),
             });
         }
         if let Some(curve) = local {
@@ -171,6 +181,7 @@ pub fn random_problem(rng: &mut Rng, draw: Draw) -> Owned {
                 curve,
                 transmit_time_s: 0.0,
                 local_energy_j: rng.range(0.0, 0.5),
+                charge: charge(&mut rng_of_charge),
             });
         }
         devices.push(DeviceProblem {
@@ -209,7 +220,7 @@ pub fn best_at_band(
     piece: Option<usize>,
 ) -> (f64, f64, f64) {
     let curve = &problem.curves[option.curve as usize];
-    let base = -device.energy_queue_j * option.local_energy_j;
+    let base = -device.energy_queue_j * option.local_energy_j - option.charge;
     let worth = problem.v * device.weight;
     let time_s = option.transmit_time_s;
     let capacity = if time_s > 0.0 {
@@ -311,7 +322,8 @@ pub fn audit(problem: &Problem<'_>, plan: &enachi_core::task::Plan) {
         objective += problem.v * device.weight * grant.accuracy
             - device.energy_queue_j
                 * (option.local_energy_j
-                    + grant.reference_power_w * option.transmit_time_s.max(0.0));
+                    + grant.reference_power_w * option.transmit_time_s.max(0.0))
+            - option.charge;
     }
     assert!(
         band_hz <= problem.bandwidth_hz * (1.0 + 1e-12),

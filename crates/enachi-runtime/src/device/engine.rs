@@ -344,7 +344,7 @@ impl<W: Work> Device<W> {
     /// The candidate that a grant names.
     fn candidate(&self, grant: &Grant) -> Option<Candidate> {
         let choice = grant.choice?;
-        let profile = &self.deployment.profile;
+        let profile = &self.deployment.networks[0].profile;
         let cut = profile.cuts.get(usize::from(choice.cut))?;
         let stream = choice.stream.map(u32::from);
         if stream.is_some_and(|s| s as usize >= cut.streams.len()) {
@@ -547,7 +547,7 @@ impl<W: Work> Device<W> {
             .is_some_and(|c| c.stream.is_none());
         if running.local.is_some() && !whole {
             // It ran the whole network after all.
-            let macs = self.deployment.profile.cuts.first();
+            let macs = self.deployment.networks[0].profile.cuts.first();
             let macs = macs.map_or(0, |cut| cut.head_macs + cut.tail_macs);
             energy_local_j += device.compute.energy_j(macs);
         }

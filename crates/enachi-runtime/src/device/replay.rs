@@ -69,14 +69,14 @@ impl Work for ReplayedWork<'_> {
 
     fn draw(&self, task: u32, candidate: Option<&Candidate>) -> (f64, Option<usize>) {
         let draw = self.world.task(self.device, task);
-        let images = self.deployment.images;
+        let images = self.deployment.networks[0].images;
         if images == 0 {
             return (draw, None);
         }
         let image = (draw * images as f64) as usize;
         let streamed = candidate.and_then(|c| Some((c.cut as usize, c.stream? as usize)));
         let own = streamed.map_or(0, |(cut, stream)| {
-            let cut = &self.deployment.profile.cuts[cut];
+            let cut = &self.deployment.networks[0].profile.cuts[cut];
             cut.streams[stream].samples.images
         });
         (draw, Some(if own > 0 { image % own } else { image }))

@@ -1,7 +1,9 @@
 //! Planning a frame: the policy sees every device, and those without an offer have nothing to choose from.
 
 use crate::cell::Cell;
-use enachi_core::task::{DeviceView, FrameOutcome, FrameView, TaskGrant};
+use enachi_core::task::{
+    DeviceView, FrameOutcome, FrameView, TaskGrant, observe_contained, plan_contained,
+};
 use enachi_proto::message::Offer;
 use enachi_sim::runner::edge_time_s;
 
@@ -38,11 +40,13 @@ impl Planner {
                 power_max_w: device.drawn_power_max_w,
                 deadline_s: offer.map_or(device.values.deadline_s, |o| o.deadline_s),
                 weight: device.values.weight,
+                edge_price_per_s: 0.0,
                 candidates: if offer.is_some() { range.clone() } else { 0..0 },
             });
         }
         if self.observed {
-            cell.policy.observe(&self.outcomes);
+            // A policy that panics has been reset, and goes on as if this were its first frame.
+            let _ = observe_contained(cell.policy.as_mut(), &self.outcomes);
         }
         self.observed = true;
         self.outcomes.clear();
@@ -60,7 +64,8 @@ impl Planner {
             candidates: &cell.offer.candidates,
             devices: &self.views,
         };
-        cell.policy.plan(&view, &mut self.grants);
+        // A policy that fails sends nothing in this frame: the grants are the default ones.
+        let _ = plan_contained(cell.policy.as_mut(), &view, &mut self.grants);
     }
 
     /// What was learnt of other devices no longer counts.

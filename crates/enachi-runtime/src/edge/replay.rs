@@ -58,8 +58,8 @@ fn upload<'a>(world: &'a World, s: &Situation<'a>) -> Upload<'a> {
 
 /// Row of the profile's images that a draw picks.
 fn image(s: &Situation<'_>, task: f64) -> usize {
-    let image = (task * s.deployment.images as f64) as usize;
-    let cut = &s.deployment.profile.cuts[s.candidate.cut as usize];
+    let image = (task * s.deployment.networks[0].images as f64) as usize;
+    let cut = &s.deployment.networks[0].profile.cuts[s.candidate.cut as usize];
     let images = s
         .candidate
         .stream
@@ -144,9 +144,9 @@ impl Judge for Replay {
 
     fn local(&self, s: &Situation<'_>) -> Option<bool> {
         let task = self.world.task(s.device, s.task);
-        let profile = &s.deployment.profile;
-        Some(if s.deployment.images > 0 {
-            let image = &profile.images[(task * s.deployment.images as f64) as usize];
+        let profile = &s.deployment.networks[0].profile;
+        Some(if s.deployment.networks[0].images > 0 {
+            let image = &profile.images[(task * s.deployment.networks[0].images as f64) as usize];
             image.top1 == image.label
         } else {
             task <= profile.cuts[s.candidate.cut as usize].top1_uncompressed

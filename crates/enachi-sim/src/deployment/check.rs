@@ -1,6 +1,7 @@
 //! Whether scenario and profile can be put together.
 
-use crate::scenario::{Scenario, nearest};
+use super::Deployment;
+use crate::scenario::nearest;
 use enachi_core::curve::CurveError;
 use enachi_core::profile::{CutKind, CutProfile, LadderKind, Profile};
 
@@ -40,6 +41,37 @@ pub enum DeploymentError {
     /// A profile that contradicts itself.
     #[error("profile: {0}")]
     Invalid(#[from] enachi_core::profile_check::ProfileError),
+    /// A group names a profile that was not given.
+    #[error("devices.{group}.profile = {name:?}: no such profile was read")]
+    MissingProfile {
+        /// Group.
+        group: usize,
+        /// What it says; empty where it means `[profile]`.
+        name: String,
+    },
+    /// A group's own profile cannot be used.
+    #[error("devices.{group}.profile = {name:?}: {source}")]
+    OfGroup {
+        /// Group.
+        group: usize,
+        /// Profile.
+        name: String,
+        /// Why.
+        source: Box<DeploymentError>,
+    },
+    /// A policy about one cut, in a cell with devices that run another network.
+    #[error(
+        "policies: one that is about cut {cut:?} alone leaves the devices of devices.{group}, which run {network}, without a cut; \
+         must be one that chooses, or a cell with one network"
+    )]
+    ForeignCut {
+        /// The cut.
+        cut: String,
+        /// Group without it.
+        group: usize,
+        /// Network of the group.
+        network: String,
+    },
     /// A profile that cannot be simulated.
     #[error("profile: cut {cut:?}: {reason}")]
     Profile {
@@ -97,40 +129,51 @@ pub(super) fn profile(profile: &Profile) -> Result<(), DeploymentError> {
     Ok(())
 }
 
-/// Cuts and streams that the scenario names must be there.
-pub(super) fn names(scenario: &Scenario, profile: &Profile) -> Result<(), DeploymentError> {
-    for name in &scenario.profile.candidates {
-        let names = || profile.cuts.iter().map(|cut| cut.name.as_str());
-        if !names().any(|known| known == name) {
+/// Cuts and streams that the scenario names must be there, and every network must be left a cut.
+pub(super) fn names(deployment: &Deployment) -> Result<(), DeploymentError> {
+    let source = &deployment.scenario.profile;
+    let networks = &deployment.networks;
+    let suggest = |wrong: &str, names: &[String]| {
+        nearest(wrong, names.iter().map(String::as_str))
+            .map_or(String::new(), |near| format!("; did you mean `{near}`?"))
+    };
+    for name in &source.candidates {
+        let mut cuts = networks
+            .iter()
+            .flat_map(|network| network.profile.cuts.iter().map(move |cut| (network, cut)));
+        if !cuts.any(|(network, cut)| network.is_called(cut, name)) {
+            let known = deployment.cut_names();
             return Err(DeploymentError::UnknownCut {
                 name: name.clone(),
-                known: cut_names(profile),
-                suggestion: nearest(name, names())
-                    .map_or(String::new(), |near| format!("; did you mean `{near}`?")),
+                suggestion: suggest(name, &known),
+                known: known.join(", "),
             });
         }
     }
-    if let Some(name) = &scenario.profile.picture_stream {
-        let input = profile.cuts.iter().filter(|cut| cut.kind == CutKind::Input);
-        let names = || {
-            input
-                .clone()
-                .flat_map(|cut| &cut.streams)
-                .map(|s| s.name.as_str())
-        };
-        if !names().any(|known| known == name) {
+    if let Some(name) = &source.picture_stream {
+        let inputs = deployment.cuts().filter(|cut| cut.kind == CutKind::Input);
+        let mut known: Vec<String> = inputs
+            .flat_map(|cut| cut.streams.iter().map(|stream| stream.name.clone()))
+            .collect();
+        if !known.contains(name) {
+            known.dedup();
             return Err(DeploymentError::UnknownPictureStream {
                 name: name.clone(),
-                known: names().collect::<Vec<_>>().join(", "),
-                suggestion: nearest(name, names())
-                    .map_or(String::new(), |near| format!("; did you mean `{near}`?")),
+                suggestion: suggest(name, &known),
+                known: known.join(", "),
+            });
+        }
+    }
+    for (index, network) in networks.iter().enumerate() {
+        if deployment.plannable(index).next().is_none() {
+            let known: Vec<String> = deployment
+                .cut_names()
+                .drain(network.first_cut as usize..network.cuts().end as usize)
+                .collect();
+            return Err(DeploymentError::NoCandidate {
+                known: known.join(", "),
             });
         }
     }
     Ok(())
-}
-
-pub(super) fn cut_names(profile: &Profile) -> String {
-    let names: Vec<&str> = profile.cuts.iter().map(|cut| cut.name.as_str()).collect();
-    names.join(", ")
 }

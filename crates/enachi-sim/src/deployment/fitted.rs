@@ -58,7 +58,7 @@ const CURVE_THRESHOLD_NATS: f64 = 0.3;
 impl Deployment {
     /// Prepare the tables of the marginal stop rule that sees `kind`.
     pub fn fit_continuation(&mut self, kind: UncertaintyKind) -> Result<(), DeploymentError> {
-        if self.images == 0 {
+        if self.networks.iter().any(|network| network.images == 0) {
             return Err(DeploymentError::MarginalNeedsSamples);
         }
         if self.fitted.continuation.of(kind).is_empty() {
@@ -160,7 +160,7 @@ impl Deployment {
 
     /// Streams in the order of [`Names::streams`](enachi_core::record::Names::streams); `None` for those without samples of prefixes.
     fn measured_embedded(&self) -> impl Iterator<Item = Option<&Stream>> {
-        let streams = self.profile.cuts.iter().flat_map(|cut| &cut.streams);
+        let streams = self.cuts().flat_map(|cut| &cut.streams);
         streams.map(|stream| {
             let embedded = stream.ladder == LadderKind::Embedded;
             (embedded && stream.samples.images > 0).then_some(stream)

@@ -3,16 +3,18 @@
 mod check;
 mod curve_profile;
 mod fitted;
+mod network;
 mod offer;
 
 pub use check::DeploymentError;
 pub use curve_profile::curve_profile;
+pub use network::{Network, Profiles};
 pub use offer::{Offer, OfferedCuts};
 
 use crate::scenario::{DeviceDefaults, FadingKind, NoiseKind, Scenario};
 use crate::world::FadingModel;
 use enachi_core::energy::{Compute, RadioOverhead};
-use enachi_core::profile::Profile;
+use enachi_core::profile::CutProfile;
 use enachi_core::radio::{Noise, Radio};
 use enachi_core::record::Names;
 use enachi_core::task::Fading;
@@ -27,6 +29,8 @@ pub struct Device {
     pub mean_gain: Option<f64>,
     /// Index of its group (equal groups have equal candidates).
     pub group: usize,
+    /// Index of its network.
+    pub network: usize,
     /// Index of its deadline among the distinct deadlines: one batch each.
     pub batch: usize,
     /// Most that the amplifier draws \[W\]: p_max over its efficiency. Every power of policies, power laws and records
@@ -43,8 +47,9 @@ pub struct Device {
 pub struct Deployment {
     /// The scenario.
     pub scenario: Scenario,
-    /// The profile, measured or made of the scenario's curves.
-    pub profile: Profile,
+    /// What devices run, in the order in which groups name them. Cuts are numbered through: those of the first network, then
+    /// those of the second, ...
+    pub networks: Vec<Network>,
     /// Noise and cap.
     pub radio: Radio,
     /// Fading.
@@ -53,9 +58,6 @@ pub struct Deployment {
     pub devices: Vec<Device>,
     /// Distinct deadlines \[s\].
     pub deadlines_s: Vec<f64>,
-    /// Images that tasks are drawn from; 0 for a curve-only profile. A stream that was measured on fewer replays image
-    /// modulo its own number.
-    pub images: usize,
     /// First entry of each cut's streams in [`Names::streams`].
     stream_offset: Vec<usize>,
     /// Tables of stop rules and of planning again.
@@ -63,10 +65,10 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Put `scenario` on `profile` (from [`curve_profile`] if the scenario holds curves).
-    pub fn new(scenario: Scenario, profile: Profile) -> Result<Self, DeploymentError> {
-        check::profile(&profile)?;
-        check::names(&scenario, &profile)?;
+    /// Put `scenario` on its profile (from [`curve_profile`] if the scenario holds curves), or on several if groups name
+    /// their own.
+    pub fn new(scenario: Scenario, profiles: impl Into<Profiles>) -> Result<Self, DeploymentError> {
+        let (networks, network_of_group) = network::resolve(&scenario, profiles.into())?;
         let noise = match scenario.channel.noise {
             NoiseKind::Exact => Noise::Exact {
                 psd_w_per_hz: scenario.channel.noise_psd_w_per_hz,
@@ -100,6 +102,7 @@ impl Deployment {
                 mean_gain: of.mean_gain,
                 drawn_power_max_w: values.power_max_w / values.amplifier_efficiency,
                 group,
+                network: network_of_group[group],
                 batch,
                 compute: Compute {
                     frequency_hz: values.frequency_hz,
@@ -115,50 +118,107 @@ impl Deployment {
             };
             devices.extend(std::iter::repeat_n(device, of.count as usize));
         }
-        let mut stream_offset = Vec::with_capacity(profile.cuts.len());
+        let mut stream_offset = Vec::new();
         let mut streams = 0;
-        for cut in &profile.cuts {
+        for cut in networks.iter().flat_map(|network| &network.profile.cuts) {
             stream_offset.push(streams);
             streams += cut.streams.len();
         }
-        let images = profile
-            .cuts
-            .iter()
-            .flat_map(|cut| &cut.streams)
-            .map(|stream| stream.samples.images)
-            .max()
-            .unwrap_or(0);
         let deployment = Self {
             scenario,
-            profile,
+            networks,
             radio,
             fading,
             devices,
             deadlines_s,
-            images,
             stream_offset,
             fitted: Fitted::default(),
         };
-        if deployment.plannable().next().is_none() {
-            return Err(DeploymentError::NoCandidate {
-                known: check::cut_names(&deployment.profile),
-            });
-        }
+        check::names(&deployment)?;
         Ok(deployment)
     }
 
     /// Names for records under `policies`.
     pub fn names(&self, policies: Vec<String>) -> Names {
+        let streams = self.cuts().flat_map(|cut| &cut.streams);
         Names {
             policies,
-            cuts: self.profile.cuts.iter().map(|c| c.name.clone()).collect(),
-            streams: self
-                .profile
-                .cuts
-                .iter()
-                .flat_map(|cut| &cut.streams)
-                .map(|stream| stream.name.clone())
-                .collect(),
+            cuts: self.cut_names(),
+            streams: streams.map(|stream| stream.name.clone()).collect(),
+        }
+    }
+
+    /// Cuts of all networks.
+    pub fn cuts(&self) -> impl Iterator<Item = &CutProfile> {
+        let networks = self.networks.iter();
+        networks.flat_map(|network| &network.profile.cuts)
+    }
+
+    /// A cut by its number.
+    pub fn cut(&self, index: u32) -> &CutProfile {
+        let network = self.network_of(index);
+        &network.profile.cuts[(index - network.first_cut) as usize]
+    }
+
+    /// Network of a cut.
+    pub fn network_of(&self, cut: u32) -> &Network {
+        let after = self.networks.partition_point(|n| n.first_cut <= cut);
+        &self.networks[after - 1]
+    }
+
+    /// Names of all cuts, by number: `layer2.0`, or `resnet50/layer2.0` where there is more than one network.
+    pub fn cut_names(&self) -> Vec<String> {
+        let several = self.networks.len() > 1;
+        let names = self.networks.iter().flat_map(|network| {
+            let cuts = network.profile.cuts.iter();
+            cuts.map(move |cut| match several {
+                true => format!("{}/{}", network.name, cut.name),
+                false => cut.name.clone(),
+            })
+        });
+        names.collect()
+    }
+
+    /// Names of all networks, with a plus between them.
+    pub fn network_names(&self) -> String {
+        let names: Vec<&str> = self.networks.iter().map(|n| n.name.as_str()).collect();
+        names.join(" + ")
+    }
+
+    /// Groups none of whose candidates can answer by their deadline, as sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (group, of) in self.scenario.devices.iter().enumerate() {
+            let Some(device) = self.devices.iter().find(|device| device.group == group) else {
+                continue;
+            };
+            let needs = |cut: usize| {
+                let cut = self.cut(cut as u32);
+                let (head_s, edge_s) = (
+                    device.compute.time_s(cut.head_macs),
+                    self.edge().time_s(cut.tail_macs),
+                );
+                head_s + edge_s
+            };
+            let least_s = self.plannable(device.network).map(needs);
+            let least_s = least_s.fold(f64::INFINITY, f64::min);
+            if least_s >= device.values.deadline_s {
+                warnings.push(format!(
+                    "devices.{group}: none of the {} device(s) can answer by deadline_s = {} s: head and tail of the fastest \
+                     candidate of {} take {least_s:.4} s",
+                    of.count, device.values.deadline_s, self.networks[device.network].name,
+                ));
+            }
+        }
+        warnings
+    }
+
+    /// Processor of the edge.
+    fn edge(&self) -> Compute {
+        Compute {
+            frequency_hz: self.scenario.edge.frequency_hz,
+            cycles_per_mac: self.scenario.edge.cycles_per_mac,
+            capacitance_w_per_hz3: 0.0,
         }
     }
 
@@ -167,9 +227,9 @@ impl Deployment {
         self.stream_offset[cut as usize] + stream as usize
     }
 
-    /// Accuracy of a guess.
-    pub fn floor(&self) -> f64 {
-        1.0 / f64::from(self.profile.meta.classes.max(2))
+    /// Accuracy of a guess by the network of a cut.
+    pub fn floor(&self, cut: u32) -> f64 {
+        1.0 / f64::from(self.network_of(cut).profile.meta.classes.max(2))
     }
 
     /// How gains vary, as policies are told.

@@ -4,7 +4,6 @@ use super::{Deployment, DeploymentError, Device};
 use crate::mux::stopping_aware_curve;
 use crate::scenario::{CurveKind, Packet};
 use enachi_core::curve::{AccuracyCurve, CurveError};
-use enachi_core::energy::Compute;
 use enachi_core::profile::{CutKind, CutProfile, LadderKind, Stream};
 use enachi_core::task::{Candidate, Level, StreamUse};
 use std::ops::Range;
@@ -16,7 +15,7 @@ pub enum OfferedCuts {
     Plannable,
     /// The whole network on the device.
     Local,
-    /// One cut, by its index in the profile.
+    /// One cut, by its number.
     Only(usize),
 }
 
@@ -34,23 +33,50 @@ pub struct Offer {
 }
 
 impl Deployment {
-    /// Cuts that planners may choose.
-    pub(super) fn plannable(&self) -> impl Iterator<Item = usize> {
+    /// Cuts of a network that planners may choose. A network that `profile.candidates` does not name keeps all.
+    pub(super) fn plannable(&self, network: usize) -> impl Iterator<Item = usize> {
         let source = &self.scenario.profile;
-        self.profile
-            .cuts
-            .iter()
-            .enumerate()
-            .filter(move |(_, cut)| {
-                let named = source.candidates.is_empty() || source.candidates.contains(&cut.name);
-                named
-                    && match cut.kind {
-                        CutKind::Input => !source.forbid_input,
-                        CutKind::Feature => true,
-                        CutKind::Local => !source.forbid_local,
-                    }
-            })
-            .map(|(index, _)| index)
+        let network = &self.networks[network];
+        let named = move |cut: &CutProfile| {
+            let mut names = source.candidates.iter();
+            names.any(|name| network.is_called(cut, name))
+        };
+        let restricted = network.profile.cuts.iter().any(named);
+        let cuts = network.cuts().zip(&network.profile.cuts);
+        cuts.filter(move |(_, cut)| {
+            let allowed = match cut.kind {
+                CutKind::Input => !source.forbid_input,
+                CutKind::Feature => true,
+                CutKind::Local => !source.forbid_local,
+            };
+            allowed && (!restricted || named(cut))
+        })
+        .map(|(index, _)| index as usize)
+    }
+
+    /// Cuts of a network that a policy is offered.
+    fn offered_cuts(
+        &self,
+        network: usize,
+        stream_use: StreamUse,
+        offered: OfferedCuts,
+    ) -> Vec<usize> {
+        let of_kind = |kind: CutKind| {
+            let network = &self.networks[network];
+            let cuts = network.cuts().zip(&network.profile.cuts);
+            cuts.filter(|(_, cut)| cut.kind == kind)
+                .map(|(index, _)| index as usize)
+                .collect()
+        };
+        match (stream_use, offered) {
+            (StreamUse::RawInput | StreamUse::ImageCodec, _) => of_kind(CutKind::Input),
+            (_, OfferedCuts::Local) => of_kind(CutKind::Local),
+            (_, OfferedCuts::Only(cut)) => {
+                let own = self.networks[network].cuts().contains(&(cut as u32));
+                own.then_some(cut).into_iter().collect()
+            }
+            (_, OfferedCuts::Plannable) => self.plannable(network).collect(),
+        }
     }
 
     /// Candidates for a policy that sends `stream_use` from the cuts in `offered` (those that send the input always find it).
@@ -63,18 +89,20 @@ impl Deployment {
         curve: CurveKind,
         stops: Option<&Packet>,
     ) -> Result<Offer, DeploymentError> {
-        let kind_cuts = |kind: CutKind| {
-            let cuts = self.profile.cuts.iter().enumerate();
-            cuts.filter(move |(_, cut)| cut.kind == kind)
-                .map(|(index, _)| index)
-                .collect()
-        };
-        let cuts: Vec<usize> = match (stream_use, offered) {
-            (StreamUse::RawInput | StreamUse::ImageCodec, _) => kind_cuts(CutKind::Input),
-            (_, OfferedCuts::Local) => kind_cuts(CutKind::Local),
-            (_, OfferedCuts::Only(cut)) => vec![cut],
-            (_, OfferedCuts::Plannable) => self.plannable().collect(),
-        };
+        if let OfferedCuts::Only(cut) = offered {
+            let foreign = |d: &&Device| !self.networks[d.network].cuts().contains(&(cut as u32));
+            if let Some(device) = self.devices.iter().find(foreign) {
+                return Err(DeploymentError::ForeignCut {
+                    cut: self.cut_names()[cut].clone(),
+                    group: device.group,
+                    network: self.networks[device.network].name.clone(),
+                });
+            }
+        }
+        let networks = 0..self.networks.len();
+        let cuts: Vec<usize> = networks
+            .flat_map(|network| self.offered_cuts(network, stream_use, offered))
+            .collect();
         let mut offer = Offer {
             curves: Vec::new(),
             levels: Vec::new(),
@@ -84,7 +112,7 @@ impl Deployment {
         // One curve (and ladder) per cut, shared by all groups.
         let mut shared = Vec::with_capacity(cuts.len());
         for &cut in &cuts {
-            let profile = &self.profile.cuts[cut];
+            let profile = self.cut(cut as u32);
             let stream = pick_stream(
                 profile,
                 stream_use,
@@ -106,7 +134,7 @@ impl Deployment {
                 }
                 _ => {
                     let levels = &offer.levels[first as usize..];
-                    make_curve(profile, sent, levels, self.floor(), curve)
+                    make_curve(profile, sent, levels, self.floor(cut as u32), curve)
                 }
             };
             offer
@@ -121,7 +149,11 @@ impl Deployment {
         for device in &self.devices {
             let range = group_range[device.group].clone().unwrap_or_else(|| {
                 let first = offer.candidates.len() as u32;
+                let own = self.networks[device.network].cuts();
                 for (curve, (cut, stream, levels)) in shared.iter().enumerate() {
+                    if !own.contains(&(*cut as u32)) {
+                        continue;
+                    }
                     let candidate = self.candidate(device, *cut, *stream, curve, levels.clone());
                     offer.candidates.push(candidate);
                 }
@@ -142,16 +174,12 @@ impl Deployment {
         curve: usize,
         levels: Range<u32>,
     ) -> Candidate {
-        let profile = &self.profile.cuts[cut];
+        let profile = self.cut(cut as u32);
         let sent = stream.map(|index| &profile.streams[index as usize]);
         let codec = self.scenario.task.codec_work;
         let encode_macs = sent.filter(|_| codec).map_or(0, |s| s.encode_macs);
         let decode_macs = sent.filter(|_| codec).map_or(0, |s| s.decode_macs);
-        let edge = Compute {
-            frequency_hz: self.scenario.edge.frequency_hz,
-            cycles_per_mac: self.scenario.edge.cycles_per_mac,
-            capacitance_w_per_hz3: 0.0,
-        };
+        let edge = self.edge();
         let head_time_s = device.compute.time_s(profile.head_macs);
         let encode_time_s = device.compute.time_s(encode_macs);
         let tail_time_s = edge.time_s(profile.tail_macs);

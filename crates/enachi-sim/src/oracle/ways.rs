@@ -23,21 +23,25 @@ pub enum Knowledge {
 #[derive(Clone, Debug, Default)]
 pub struct Worth {
     streams: Vec<Vec<f32>>,
-    local: f64,
+    /// By network.
+    local: Vec<f64>,
 }
 
 impl Worth {
     /// Estimate it from the profile.
     pub fn new(deployment: &Deployment, knowledge: Knowledge) -> Self {
-        let streams = deployment.profile.cuts.iter().flat_map(|cut| &cut.streams);
-        let images = &deployment.profile.images;
-        let right = images.iter().filter(|image| image.top1 == image.label);
+        let streams = deployment.cuts().flat_map(|cut| &cut.streams);
+        let local = deployment.networks.iter().map(|network| {
+            let images = &network.profile.images;
+            let right = images.iter().filter(|image| image.top1 == image.label);
+            right.count() as f64 / images.len().max(1) as f64
+        });
         Self {
             streams: match knowledge {
                 Knowledge::Answers => Vec::new(),
                 Knowledge::Uncertainty => streams.map(by_uncertainty).collect(),
             },
-            local: right.count() as f64 / images.len().max(1) as f64,
+            local: local.collect(),
         }
     }
 
@@ -120,18 +124,20 @@ pub fn ways(
             });
         }
     };
-    let cut = &deployment.profile.cuts[candidate.cut as usize];
-    let image = (task * deployment.images as f64) as usize;
+    let network_index = deployment.devices[device].network;
+    let network = &deployment.networks[network_index];
+    let cut = deployment.cut(candidate.cut);
+    let image = (task * network.images as f64) as usize;
     let yes = |right: bool| f64::from(u8::from(right));
     let Some(index) = candidate.stream.filter(|_| cut.kind != CutKind::Local) else {
         if candidate.feasible() {
-            let right = if deployment.images == 0 {
+            let right = if network.images == 0 {
                 yes(task <= cut.top1_uncompressed)
             } else if worth.known() {
-                let image = &deployment.profile.images[image];
+                let image = &network.profile.images[image];
                 yes(image.top1 == image.label)
             } else {
-                worth.local
+                worth.local[network_index]
             };
             add(right, 0.0);
         }
@@ -168,7 +174,7 @@ pub fn ways(
         }
         // One piece: all of it or a guess.
         _ => {
-            add(yes(task <= deployment.floor()), 0.0);
+            add(yes(task <= deployment.floor(candidate.cut)), 0.0);
             add(yes(task <= cut.top1_uncompressed), stream.total_bits);
         }
     }

@@ -1,6 +1,7 @@
 //! Ranges of every value of a scenario. All problems are listed, not only the first.
 
 use super::{DeviceDefaults, Scenario};
+use enachi_core::edge::BatchTime;
 
 /// Most devices, frames and slots of one run: what 32-bit indices and memory bear.
 const MAX_DEVICES: usize = 100_000;
@@ -37,6 +38,7 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     let mut problems = Problems(Vec::new());
     general(scenario, &mut problems);
     channel(scenario, &mut problems);
+    edge(scenario, &mut problems);
     devices(scenario, &mut problems);
     levels(scenario, &mut problems);
     curves(scenario, &mut problems);
@@ -111,11 +113,39 @@ fn channel(s: &Scenario, problems: &mut Problems) {
     problems.positive("edge.cycles_per_mac", s.edge.cycles_per_mac);
 }
 
+fn edge(s: &Scenario, problems: &mut Problems) {
+    let e = &s.edge;
+    if let Some(workers) = e.workers {
+        problems.at_least_one("edge.workers", workers);
+    } else if e.batch_overhead_s != 0.0 || e.batch_per_item != 1.0 || !e.batch_table.is_empty() {
+        let allowed = "given where edge.batch_... is: without workers every tail runs alone";
+        problems.add("edge.workers", "absent", allowed);
+    }
+    problems.at_least_one("edge.max_batch", e.max_batch);
+    problems.not_negative("edge.batch_overhead_s", e.batch_overhead_s);
+    if !(0.0..=1.0).contains(&e.batch_per_item) {
+        problems.add("edge.batch_per_item", e.batch_per_item, "in 0..=1");
+    }
+    if !e.batch_table.is_empty()
+        && let Err(error) = BatchTime::table(e.batch_overhead_s, &e.batch_table)
+    {
+        let value = format!("[{}, {}]", error.size, error.time);
+        problems.add("edge.batch_table", value, error.allowed);
+    }
+}
+
 fn devices(s: &Scenario, problems: &mut Problems) {
     one_device(s, "device", &s.device, problems);
     for (i, group) in s.devices.iter().enumerate() {
         let key = format!("devices.{i}");
         problems.at_least_one(&format!("{key}.count"), group.count);
+        if group.profile.as_deref() == Some("") {
+            problems.add(
+                &format!("{key}.profile"),
+                "\"\"",
+                "a profile file, or absent",
+            );
+        }
         if let Some(gain) = group.mean_gain {
             if !(gain > 0.0 && gain <= 1.0) {
                 problems.add(&format!("{key}.mean_gain"), gain, "above 0 and at most 1");

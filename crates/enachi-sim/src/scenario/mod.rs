@@ -191,6 +191,17 @@ pub struct Channel {
     pub known_gain: KnownGain,
 }
 
+/// What becomes of a task that the edge has no time for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refused {
+    /// The device runs the whole network if it may, if that meets the deadline, and if the policy then wants it; else as
+    /// `drop`.
+    Local,
+    /// The device does nothing in this frame, and its task has no answer.
+    Drop,
+}
+
 /// The edge server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -199,6 +210,22 @@ pub struct Edge {
     pub frequency_hz: f64,
     /// Cycles per multiply-accumulate ρ.
     pub cycles_per_mac: f64,
+    /// Batches that run at the same time. Without it every tail has the edge to itself, as in the paper.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u32>,
+    /// Most tails in a batch.
+    pub max_batch: u32,
+    /// Time that every batch takes beside its tails [s].
+    pub batch_overhead_s: f64,
+    /// What every tail of a batch after the first adds, as a share of the time of a tail alone: 1 if batching saves
+    /// nothing, 0 if a batch takes as long as one tail.
+    pub batch_per_item: f64,
+    /// In place of `batch_per_item`: measured [batch size, time] pairs in ascending order, the first of size 1; the unit of
+    /// time does not matter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub batch_table: Vec<(u32, f64)>,
+    /// What becomes of a task that the edge has no time for.
+    pub refused: Refused,
 }
 
 /// What devices have in common.
@@ -244,6 +271,9 @@ pub struct DeviceDefaults {
 pub struct DeviceGroup {
     /// How many.
     pub count: u32,
+    /// Profile file of the network that they run, relative to the scenario file; without it that of `[profile]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// Mean channel power gain, in place of a distance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_gain: Option<f64>,
@@ -296,6 +326,7 @@ impl DeviceGroup {
     pub fn filled(&self, defaults: &DeviceDefaults) -> Self {
         Self {
             count: self.count,
+            profile: self.profile.clone(),
             mean_gain: self.mean_gain,
             model: self.model.clone(),
             frequency_hz: self.frequency_hz.or(Some(defaults.frequency_hz)),
@@ -559,6 +590,12 @@ impl Default for Edge {
         Self {
             frequency_hz: 20e9,
             cycles_per_mac: 0.1345,
+            workers: None,
+            max_batch: 1024,
+            batch_overhead_s: 0.0,
+            batch_per_item: 1.0,
+            batch_table: Vec::new(),
+            refused: Refused::Local,
         }
     }
 }
@@ -651,6 +688,26 @@ impl Scenario {
     /// Number of devices.
     pub fn device_count(&self) -> usize {
         self.devices.iter().map(|group| group.count as usize).sum()
+    }
+
+    /// Profile files that groups name, each once.
+    pub fn group_profiles(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for name in self
+            .devices
+            .iter()
+            .filter_map(|group| group.profile.as_deref())
+        {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// Whether some group runs the network of `[profile]`.
+    pub fn uses_own_profile(&self) -> bool {
+        self.devices.iter().any(|group| group.profile.is_none())
     }
 
     /// Seeds to run.

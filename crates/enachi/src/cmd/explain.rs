@@ -1,6 +1,6 @@
 //! `enachi explain`.
 
-use super::simulate::{find_profile, print};
+use super::simulate::{find_profiles, print};
 use anyhow::Context;
 use comfy_table::Table;
 use enachi_core::record::FrameRecord;
@@ -40,15 +40,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         );
     }
     let scenario = load(&file, &[])?;
-    let profile = find_profile(&scenario, Some(&file), None)?;
-    let factory = PolicyFactory::new(&profile, scenario.baselines);
+    let profiles = find_profiles(&scenario, Some(&file), None)?;
     let question = Question {
         policy: args.policy,
         seed: args.seed,
         frame: args.frame,
         device: args.device,
     };
-    let deployment = Deployment::new(scenario, profile)?;
+    let deployment = Deployment::new(scenario, profiles)?;
+    let factory = PolicyFactory::on(&deployment);
     let names = deployment.names(Vec::new());
     let answer = explain(deployment, &factory, &question).context("cannot explain")?;
     print(&text(&answer, &names.cuts))

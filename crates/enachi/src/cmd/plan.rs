@@ -209,6 +209,7 @@ impl Input {
             curve: self.curves.len() as u32,
             transmit_time_s: cut.not_negative("transmit_time_s")?,
             local_energy_j: cut.not_negative("local_energy_j")?,
+            charge: 0.0,
         });
         self.curves.push(curve);
         self.names.push(name.to_owned());

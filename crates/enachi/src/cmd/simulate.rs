@@ -4,7 +4,7 @@ use anyhow::Context;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, LineStyle, Table, TableStyle};
 use enachi_core::profile::Profile;
 use enachi_report::policies::{PolicyFigure, PolicyRow};
-use enachi_sim::deployment::{Deployment, curve_profile};
+use enachi_sim::deployment::{Deployment, Profiles, curve_profile};
 use enachi_sim::device::DeviceModel;
 use enachi_sim::oracle::oracle_shares;
 use enachi_sim::output::{RunFolder, RunInfo};
@@ -87,17 +87,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         scenario.policies.clone_from(&args.policies);
     }
     scenario.output.oracle |= args.oracle;
-    let profile = find_profile(&scenario, args.scenario.as_deref(), args.profile.as_deref())?;
+    let profiles = find_profiles(&scenario, args.scenario.as_deref(), args.profile.as_deref())?;
     if args.profile.is_some() {
         scenario.profile.curves = None;
     }
-    let factory = PolicyFactory::new(&profile, scenario.baselines);
-    if args.list_policies {
-        let names: Vec<&str> = factory.names().collect();
-        return print(&(names.join("\n") + "\n\n" + ORACLE + "\n"));
-    }
     if args.print_scenario {
         return print(&scenario.to_toml());
+    }
+    if args.list_policies {
+        let deployment = Deployment::new(scenario, profiles)?;
+        let factory = PolicyFactory::on(&deployment);
+        let names: Vec<&str> = factory.names().collect();
+        return print(&(names.join("\n") + "\n\n" + ORACLE + "\n"));
     }
     let folder = args
         .out
@@ -105,7 +106,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .unwrap_or_else(|| free_folder(&scenario.name, scenario.seed));
     let force = args.force;
     RunFolder::check(&folder, force)?;
-    let deployment = Deployment::new(scenario, profile)?;
+    let deployment = Deployment::new(scenario, profiles)?;
+    let factory = PolicyFactory::on(&deployment);
+    for warning in deployment.warnings() {
+        eprintln!("warning: {warning}");
+    }
 
     let cancel = Arc::new(AtomicBool::new(false));
     let on_signal = Arc::clone(&cancel);
@@ -211,6 +216,34 @@ pub fn read_scenario(file: Option<&Path>, overrides: &[String]) -> anyhow::Resul
     })
 }
 
+/// All profiles a scenario means: those that groups name, in files beside it, and that of the other groups.
+pub fn find_profiles(
+    scenario: &Scenario,
+    scenario_file: Option<&Path>,
+    given: Option<&Path>,
+) -> anyhow::Result<Profiles> {
+    let default = if scenario.uses_own_profile() {
+        Some(find_profile(scenario, scenario_file, given)?)
+    } else if given.is_some() {
+        anyhow::bail!("--profile: every group of devices names a profile of its own");
+    } else {
+        None
+    };
+    let folder = scenario_file
+        .and_then(Path::parent)
+        .unwrap_or(Path::new(""));
+    let read = |name: &str| {
+        let profile = enachi_data::profile::read(&folder.join(name));
+        let profile = profile.with_context(|| format!("devices.N.profile = {name:?}"))?;
+        anyhow::Ok((name.to_owned(), profile))
+    };
+    let named = scenario.group_profiles().into_iter().map(read);
+    Ok(Profiles {
+        default,
+        named: named.collect::<anyhow::Result<_>>()?,
+    })
+}
+
 /// The profile a scenario means: given by hand, in its curves, in a file beside it, or embedded.
 pub fn find_profile(
     scenario: &Scenario,
@@ -287,7 +320,7 @@ fn policy_figure(deployment: &Deployment, summary: &Summary) -> PolicyFigure {
         title: scenario.name.clone(),
         subtitle: format!(
             "{} on {} device{}, {:.3} MHz, {} frames of {:.0} ms, {} seed{}",
-            deployment.profile.meta.model_name,
+            deployment.network_names(),
             scenario.device_count(),
             plural(scenario.device_count()),
             scenario.channel.bandwidth_hz / 1e6,
@@ -325,7 +358,7 @@ fn report(
     let mut text = format!(
         "{}: {} on {} device{}, {} frames, {} seed{}\n\n",
         scenario.name,
-        deployment.profile.meta.model_name,
+        deployment.network_names(),
         scenario.device_count(),
         plural(scenario.device_count()),
         scenario.frames,
@@ -333,13 +366,23 @@ fn report(
         plural(scenario.seeds as usize),
     );
     text += &policy_table(summary).trim_fmt();
+    let deadlines = deployment.deadlines_s.len();
+    if deadlines > 1 || deployment.networks.len() > 1 {
+        text += "\n\n";
+        text += &group_table(deployment, summary).trim_fmt();
+    }
     text += &format!(
         "\n\naccuracy: share of right answers, 95 % interval over images and seeds; against {}: paired difference in points\n\
          energy: mean per device and frame; settled: without the first {} frames, while the energy queue fills\n\
-         cut: ended by the batch barrier; stop: released early\n\
+         cut: ended by the batch barrier; stop: released early{}\n\
          {} device-frames and {:.1} M slots in {:.1} s\n\n",
         summary.policies.first().map_or("", |p| p.policy.as_str()),
         scenario.warmup_frames,
+        if scenario.edge.workers.is_some() {
+            "; refused: no time for it on the edge"
+        } else {
+            ""
+        },
         records.frames.len(),
         slots as f64 / 1e6,
         took.as_secs_f64(),
@@ -370,8 +413,10 @@ fn report(
 
 fn policy_table(summary: &Summary) -> Table {
     let first = summary.policies.first().map_or("", |p| p.policy.as_str());
+    // A column for those that have an edge of finite capacity.
+    let refused = summary.policies.iter().any(|p| p.refused_rate > 0.0);
     let mut table = plain_table();
-    table.set_header([
+    let mut header: Vec<String> = vec![
         "policy".into(),
         "accuracy\n%".into(),
         format!("against\n{first}"),
@@ -387,17 +432,93 @@ fn policy_table(summary: &Summary) -> Table {
         "blind\n%".into(),
         "share\n%".into(),
         "where it splits".into(),
-    ]);
-    for (index, policy) in summary.policies.iter().enumerate() {
-        table.add_row(row(policy, index == 0));
+    ];
+    if refused {
+        header.insert(10, "refused\n%".into());
     }
-    align_right(&mut table, 1..14);
+    table.set_header(header);
+    for (index, policy) in summary.policies.iter().enumerate() {
+        let mut cells = row(policy, index == 0);
+        if refused {
+            let share = format!("{:.1}", policy.refused_rate * 100.0);
+            cells.insert(10, Cell::new(share));
+        }
+        table.add_row(cells);
+    }
+    let more = usize::from(refused);
+    align_right(&mut table, 1..14 + more);
     if summary.policies.iter().all(|p| p.oracle.is_none()) {
-        for column in table.column_iter_mut().skip(10).take(4) {
+        for column in table.column_iter_mut().skip(10 + more).take(4) {
             column.set_constraint(ColumnConstraint::Hidden);
         }
     }
     table
+}
+
+/// What each group of devices gets.
+fn group_table(deployment: &Deployment, summary: &Summary) -> Table {
+    let mut table = plain_table();
+    table.set_header([
+        "policy",
+        "group",
+        "devices",
+        "network",
+        "deadline\nms",
+        "accuracy\n%",
+        "settled\nmJ",
+        "allowed\nmJ",
+        "kbit",
+        "cut\n%",
+        "stop\n%",
+        "refused\n%",
+        "where it splits",
+    ]);
+    for policy in &summary.policies {
+        for group in &policy.groups {
+            let figures = &group.figures;
+            let percent = |share: f64| format!("{:.1}", share * 100.0);
+            let device = deployment.devices.iter().find(|d| d.group == group.group);
+            let network = device.map_or("", |d| &deployment.networks[d.network].name);
+            table.add_row([
+                policy.policy.clone(),
+                group.group.to_string(),
+                group.devices.to_string(),
+                network.to_owned(),
+                format!("{:.0}", group.deadline_s * 1e3),
+                format!(
+                    "{:.1} [{:.1}, {:.1}]",
+                    figures.accuracy * 100.0,
+                    figures.accuracy_low * 100.0,
+                    figures.accuracy_high * 100.0
+                ),
+                format!("{:.1}", figures.energy_after_warmup_j * 1e3),
+                format!("{:.1}", figures.energy_budget_j * 1e3),
+                format!("{:.1}", figures.mean_bits / 1e3),
+                percent(figures.deadline_cut_rate),
+                percent(figures.stop_rate),
+                percent(figures.refused_rate),
+                cut_text(figures),
+            ]);
+        }
+    }
+    align_right(&mut table, 4..12);
+    table
+}
+
+/// The three cuts chosen most.
+fn cut_text(p: &PolicySummary) -> String {
+    let mut cuts = p.cut_share.clone();
+    cuts.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let cuts: Vec<String> = cuts
+        .iter()
+        .take(3)
+        .map(|(name, share)| format!("{name} {:.0} %", share * 100.0))
+        .collect();
+    if cuts.is_empty() {
+        "nothing feasible".into()
+    } else {
+        cuts.join(", ")
+    }
 }
 
 /// A rule under the header, and nothing else.
@@ -420,13 +541,6 @@ pub(super) fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
 fn row(p: &PolicySummary, first: bool) -> Vec<Cell> {
     let percent = |share: f64| format!("{:.1}", share * 100.0);
     let milli = |joule: f64| format!("{:.1}", joule * 1e3);
-    let mut cuts = p.cut_share.clone();
-    cuts.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let cuts: Vec<String> = cuts
-        .iter()
-        .take(3)
-        .map(|(name, share)| format!("{name} {:.0} %", share * 100.0))
-        .collect();
     let difference = if first {
         String::new()
     } else {
@@ -459,11 +573,7 @@ fn row(p: &PolicySummary, first: bool) -> Vec<Cell> {
             .map_or(String::new(), |o| percent(o.uncertain_bound)),
         p.oracle
             .map_or(String::new(), |o| percent(o.uncertain_share)),
-        if cuts.is_empty() {
-            "nothing feasible".into()
-        } else {
-            cuts.join(", ")
-        },
+        cut_text(p),
     ]
     .into_iter()
     .map(Cell::new)

@@ -45,6 +45,7 @@ impl Translation {
                             _ => candidate.transmit_time_s,
                         },
                         local_energy_j: candidate.local_energy_j,
+                        charge: device.edge_price_per_s * candidate.edge_time_s(),
                     });
                 }
             }
