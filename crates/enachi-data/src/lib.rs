@@ -2,3 +2,4 @@
 pub mod profile;
 pub mod records;
 pub mod sweep;
+pub mod trace;

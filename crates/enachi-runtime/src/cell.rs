@@ -8,7 +8,7 @@ use enachi_core::task::{Candidate, PowerMode, Replanning, TaskGrant, TaskPolicy}
 use enachi_proto::message::{Account, Energy, Grant, PowerLaw, Welcome};
 use enachi_sim::deployment::{Deployment, DeploymentError, Device, Offer};
 use enachi_sim::policies::PolicyFactory;
-use enachi_sim::scenario::{NoiseKind, Packet, PowerKind, Scenario};
+use enachi_sim::scenario::{ArrivalKind, NoiseKind, Packet, PowerKind, Scenario};
 use enachi_sim::simulate::{SimulateError, variants};
 use enachi_sim::variant::Variant;
 
@@ -30,6 +30,11 @@ pub enum CellError {
     /// A policy that plans within the frame.
     #[error("policies: {0:?} plans again within the frame, which the runtime does not do")]
     Multiplexes(String),
+    /// Tasks that do not come once a frame.
+    #[error(
+        "arrivals.process: must be \"each-frame\": the runtime takes tasks as devices offer them"
+    )]
+    Arrivals,
 }
 
 /// Scenario, profile and one policy.
@@ -52,6 +57,9 @@ pub struct Cell {
 impl Cell {
     /// Put the only policy of `scenario` on `profile`.
     pub fn new(scenario: Scenario, profile: Profile) -> Result<Self, CellError> {
+        if scenario.arrivals.process != ArrivalKind::EachFrame {
+            return Err(CellError::Arrivals);
+        }
         let factory = PolicyFactory::new(&profile, scenario.baselines.clone());
         let mut deployment = Deployment::new(scenario, profile)?;
         let mut all = variants(&mut deployment, &factory)?;

@@ -38,7 +38,7 @@ pub fn run(
     let cell = Cell::new(scenario.clone(), profile.clone())?;
     let deployment = Arc::new(Cell::new(scenario, profile)?.deployment);
     let scenario = &deployment.scenario;
-    let world = World::new(seed, deployment.fading, scenario.channel.shadowing_db);
+    let world = World::new(seed, &deployment.setting);
     let packet = cell.variant.packet.clone();
     let settings = EdgeSettings {
         model_sha256: [0; 32],
@@ -51,7 +51,7 @@ pub fn run(
         barrier: true,
         seed,
     };
-    let mut edge = Edge::new(cell, options, Replay::new(world), BTreeMap::new());
+    let mut edge = Edge::new(cell, options, Replay::new(world.clone()), BTreeMap::new());
     let cuts: Vec<u16> = (0..deployment.networks[0].profile.cuts.len() as u16).collect();
     let mut devices = Vec::new();
     for (index, device) in deployment.devices.iter().enumerate() {
@@ -69,12 +69,12 @@ pub fn run(
             deadline_s: device.values.deadline_s,
         };
         let radio = Emulated {
-            world,
+            world: world.clone(),
             device: index,
         };
         let work = ReplayedWork {
             deployment: &deployment,
-            world,
+            world: world.clone(),
             device: index,
         };
         let device = Device::new(

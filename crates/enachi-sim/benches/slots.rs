@@ -68,5 +68,47 @@ fn slots(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, slots);
+/// The slot loop on every model of the channel, `rayleigh` in blocks being what the others are to be held against.
+fn channels(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("slots per second by channel");
+    group.sample_size(20);
+    for (name, channel, more) in [
+        ("none", "fading = \"none\"", ""),
+        ("rayleigh", "fading = \"rayleigh\"", ""),
+        ("rician", "fading = \"rician\"", ""),
+        (
+            "rayleigh with Doppler",
+            "fading = \"rayleigh\"\ncorrelation = \"doppler\"",
+            "",
+        ),
+        (
+            "street canyon, walking, stale gains",
+            "path_loss = \"umi\"\nfading = \"rician\"\ncorrelation = \"doppler\"",
+            "[mobility]\nmodel = \"random-waypoint\"\n[channel.estimate]\nslot_delay_slots = 1\nslot_error_db = 1.0",
+        ),
+    ] {
+        let text = format!(
+            "[channel]\nbandwidth_hz = 400_000\n{channel}\n{more}\n[device]\ndistance_m = [200, 200]\n[[devices]]\ncount = 8"
+        );
+        let deployment = Deployment::new(scenario(&text), profile()).expect("valid");
+        let (packet, task) = (&deployment.scenario.packet, &deployment.scenario.task);
+        let variant = Variant::parse("never", packet, task).expect("known");
+        let run = |frames: u32| {
+            let mut runner =
+                Runner::new(&deployment, &factory(), variant.clone(), 0, 1).expect("valid");
+            let mut sink = Count::default();
+            for _ in 0..frames {
+                runner.plan();
+                runner.execute(&mut sink);
+            }
+            sink.0
+        };
+        const FRAMES: u32 = 50;
+        group.throughput(Throughput::Elements(run(FRAMES)));
+        group.bench_function(name, |bench| bench.iter(|| black_box(run(FRAMES))));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, slots, channels);
 criterion_main!(benches);

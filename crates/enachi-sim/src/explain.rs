@@ -294,6 +294,10 @@ fn binding(
     quality: Option<PlanQuality>,
 ) -> Vec<String> {
     let mut binding = Vec::new();
+    if about.candidates.is_empty() {
+        binding.push("nothing: it has no task in this frame".into());
+        return binding;
+    }
     let Some(candidate) = chosen else {
         binding.push("the deadline: no candidate leaves time to send".into());
         return binding;

@@ -7,7 +7,7 @@ pub mod deployment;
 pub mod device;
 mod edge;
 pub mod explain;
-pub mod gain;
+pub mod knowledge;
 pub mod least;
 mod mux;
 pub mod oracle;

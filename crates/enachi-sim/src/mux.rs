@@ -190,7 +190,7 @@ pub fn sending<'a>(
         rule: upload.rule(),
         gains: upload
             .world
-            .gains(upload.device, upload.frame, upload.mean_gain),
+            .gains(upload.device, upload.frame, upload.local),
         planned: !matches!(row, Row::Level(..)),
         stream: upload.deployment.stream_index(upload.candidate.cut, stream),
         reserved_hz: grant.bandwidth_hz,
@@ -378,8 +378,7 @@ impl Replanner {
                 energy_queue_j: upload.upload.energy_queue_j,
                 gain: match self.replanning {
                     Replanning::StoppingAware => {
-                        upload.planned_gain
-                            * rate_share(upload.upload.deployment.fading_view(), snr)
+                        upload.planned_gain * rate_share(upload.upload.known.fading, snr)
                     }
                     Replanning::Never | Replanning::Bits => upload.planned_gain,
                 },

@@ -1,7 +1,7 @@
 //! The output folder of a run: records, summary, and all that is needed to run it again.
 
 use crate::deployment::Deployment;
-use crate::scenario::RecordFormat;
+use crate::scenario::{RecordFormat, Scenario};
 use crate::simulate::Records;
 use crate::summary::Summary;
 use enachi_data::profile::ProfileFileError;
@@ -69,6 +69,9 @@ pub enum OutputError {
 fn group_profile_file(n: usize) -> String {
     format!("profile.{n}.parquet")
 }
+
+/// Names under which a run keeps the trace it replayed.
+const TRACE_FILES: [&str; 2] = ["trace.csv", "trace.parquet"];
 
 /// A folder that is ready to be written to.
 #[derive(Debug)]
@@ -169,6 +172,7 @@ impl RunFolder {
                 }
             }
         }
+        written.extend(self.keep_trace(&mut scenario)?);
         written.push(self.text(SCENARIO_FILE, &scenario.to_toml())?);
         written.push(self.json(RUN_FILE, info)?);
         written.push(self.json(SUMMARY_FILE, summary)?);
@@ -188,6 +192,33 @@ impl RunFolder {
             }
         }
         Ok(written)
+    }
+
+    /// Copy the trace that was replayed, and take away that of an older run.
+    fn keep_trace(&self, scenario: &mut Scenario) -> Result<Option<PathBuf>, OutputError> {
+        let mut kept = None;
+        if let Some(trace) = &mut scenario.channel.trace {
+            let from = trace.file();
+            let csv = from
+                .extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("csv"));
+            let name = if csv { TRACE_FILES[0] } else { TRACE_FILES[1] };
+            let file = self.path.join(name);
+            // A run that is run again replays the copy that it has.
+            let same = file.canonicalize().ok() == from.canonicalize().ok();
+            if !same {
+                std::fs::copy(&from, &file).map_err(io_error(&from))?;
+            }
+            trace.path = name.into();
+            kept = Some(file);
+        }
+        for name in TRACE_FILES {
+            let file = self.path.join(name);
+            if kept.as_ref() != Some(&file) && file.is_file() {
+                std::fs::remove_file(&file).map_err(io_error(&file))?;
+            }
+        }
+        Ok(kept)
     }
 
     fn json(&self, name: &str, value: &impl Serialize) -> Result<PathBuf, OutputError> {

@@ -14,12 +14,26 @@ pub enum Purpose {
     Task = 2,
     /// Where a device stands.
     Placement = 3,
-    /// Shadowing of a frame.
+    /// Shadowing of a frame, and line of sight.
     Shadowing = 4,
     /// Error of the uncertainty prediction at a checkpoint.
     Prediction = 5,
     /// Resampling of the bootstrap.
     Bootstrap = 6,
+    /// Waves of fading with a Doppler spectrum.
+    Doppler = 20,
+    /// The steady wave of such fading.
+    SteadyWave = 21,
+    /// Where a device goes next.
+    Waypoint = 22,
+    /// Velocity of a device.
+    Velocity = 23,
+    /// Tasks of a frame.
+    Arrival = 24,
+    /// Error of the gain known at the start of a frame.
+    FrameEstimate = 25,
+    /// Error of the gain known in a slot.
+    SlotEstimate = 26,
 }
 
 const ROUND: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

@@ -2,14 +2,15 @@
 
 use crate::deployment::{Deployment, Offer};
 use crate::edge::{Capacity, frame_view};
-use crate::gain::{base_gain, known_gain};
+use crate::knowledge::Knowledge;
 use crate::mux::{Replanner, Situation, sending};
 use crate::policies::PolicyFactory;
 use crate::scenario::StopKind;
 use crate::simulate::SimulateError;
 use crate::upload::{Upload, Uploaded};
 use crate::variant::Variant;
-use crate::world::World;
+use crate::world::arrivals::Arrivals;
+use crate::world::{Places, World};
 use enachi_core::packet::{Ending, Slot, Window, batch_time_s};
 use enachi_core::profile::{CutKind, LadderKind};
 use enachi_core::queue::EnergyQueue;
@@ -83,14 +84,13 @@ pub struct Runner<'a> {
     policy_index: u16,
     seed: u64,
     world: World,
-    /// Mean gains from placement alone.
-    base_gains: Vec<f64>,
+    places: Places,
+    knowledge: Knowledge,
+    arrivals: Arrivals,
     queues: Vec<EnergyQueue>,
     views: Vec<DeviceView>,
     grants: Vec<TaskGrant>,
     outcomes: Vec<FrameOutcome>,
-    /// Mean gain of the frame, per device.
-    gains: Vec<f64>,
     /// Batch start per distinct deadline.
     batches_s: Vec<f64>,
     /// Of policies that plan again within a frame.
@@ -117,10 +117,7 @@ impl<'a> Runner<'a> {
         let aware = policy.replanning() == Replanning::StoppingAware;
         let stops = aware.then_some(&variant.packet);
         let offer = deployment.offer(policy.stream_use(), offered, variant.curve, stops)?;
-        let world = World::new(seed, deployment.fading, scenario.channel.shadowing_db);
-        let base_gains: Vec<f64> = (0..deployment.devices.len())
-            .map(|index| base_gain(deployment, &world, index))
-            .collect();
+        let world = World::new(seed, &deployment.setting);
         let views = deployment
             .devices
             .iter()
@@ -129,7 +126,7 @@ impl<'a> Runner<'a> {
                 energy_queue_j: 0.0,
                 energy_budget_j: device.values.energy_budget_j,
                 gain: 0.0,
-                fading: deployment.fading_view(),
+                fading: deployment.setting.fading,
                 power_max_w: device.drawn_power_max_w,
                 deadline_s: device.values.deadline_s,
                 weight: device.values.weight,
@@ -147,7 +144,6 @@ impl<'a> Runner<'a> {
             views,
             grants: vec![TaskGrant::default(); count],
             outcomes: vec![FrameOutcome::default(); count],
-            gains: vec![0.0; count],
             batches_s: vec![0.0; deployment.deadlines_s.len()],
             replanner: Replanner::new(policy.replanning()),
             capacity: Capacity::new(deployment, &offer),
@@ -159,8 +155,10 @@ impl<'a> Runner<'a> {
             offer,
             policy_index,
             seed,
+            places: Places::new(world.clone()),
+            knowledge: Knowledge::new(&world, scenario.channel.known_gain),
+            arrivals: Arrivals::new(&world, &scenario.arrivals, count),
             world,
-            base_gains,
         })
     }
 
@@ -205,12 +203,19 @@ impl<'a> Runner<'a> {
 
     /// Let the policy plan the next frame.
     pub fn plan(&mut self) {
+        self.places.advance_to(self.frame);
+        self.knowledge.begin(&self.world, &self.places, self.frame);
+        self.arrivals.begin(self.frame);
         for (index, view) in self.views.iter_mut().enumerate() {
-            let device = index as u32;
-            let gain = self.base_gains[index] * self.world.shadowing(device, self.frame);
-            self.gains[index] = gain;
             view.energy_queue_j = self.queues[index].level_j();
-            view.gain = known_gain(self.deployment, &self.world, device, self.frame, gain);
+            view.gain = self.knowledge.planned_gain(&self.world, index);
+            view.fading = self.knowledge.told(index).fading;
+            let candidates = self.offer.device_candidates[index].clone();
+            view.candidates = if self.arrivals.has_task(index) {
+                candidates
+            } else {
+                candidates.start..candidates.start
+            };
         }
         let planned = match &mut self.capacity {
             Some(capacity) => capacity.plan(
@@ -354,6 +359,7 @@ impl<'a> Runner<'a> {
         let task = self.world.task(index as u32, self.frame);
         let network = &deployment.networks[device.network];
         let image = (task * network.images as f64) as usize;
+        let local = self.knowledge.truth(index, self.frame);
         let idle_j = device.values.idle_power_w * deployment.scenario.frame.length_s;
         let mut record = FrameRecord {
             policy: self.policy_index,
@@ -368,7 +374,7 @@ impl<'a> Runner<'a> {
             reference_power_w: grant.reference_power_w,
             mean_power_w: 0.0,
             planned_gain: self.views[index].gain,
-            mean_gain: self.gains[index],
+            mean_gain: local.mean_gain,
             planned_bits: grant.bits,
             planned_accuracy: grant.accuracy,
             bits: 0.0,
@@ -391,8 +397,14 @@ impl<'a> Runner<'a> {
             sent_time_s: 0.0,
             batch_time_s: self.batches_s[device.batch],
             answer_time_s: device.values.deadline_s,
-            tasks: None,
+            tasks: self.arrivals.queue(index),
         };
+        if !self.arrivals.has_task(index) {
+            record.outcome = Outcome::NoTask;
+            record.image = None;
+            record.answer_time_s = 0.0;
+            return (record, None);
+        }
         if self.refused(index) {
             record.outcome = Outcome::Refused;
             record.stop_reason = StopReason::EdgeFull;
@@ -447,7 +459,8 @@ impl<'a> Runner<'a> {
             candidate,
             grant,
             window,
-            mean_gain: self.gains[index],
+            local,
+            known: self.knowledge.told(index),
             energy_queue_j: self.queues[index].level_j(),
             task,
             image,

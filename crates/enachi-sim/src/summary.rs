@@ -300,7 +300,7 @@ fn bootstrap(scenario: &Scenario, rows: &[Vec<&FrameRecord>]) -> Vec<Vec<f64>> {
         Some(image) => networks.first[networks.of_device[r.device as usize]] + image as usize,
         None => networks.images + (r.frame * devices + r.device) as usize,
     };
-    let all = rows.iter().flatten();
+    let all = rows.iter().flatten().filter(|r| has_task(r));
     let clusters = all.map(|r| cluster(r) + 1).max().unwrap_or(0);
     let replicates = scenario.output.bootstrap_replicates;
     let weights = ClusterWeights::new(scenario.seed, replicates, clusters);

@@ -2,7 +2,7 @@
 
 use crate::deployment::Deployment;
 use crate::scenario::{Packet, PowerKind, StopKind};
-use crate::world::World;
+use crate::world::{Gains, Local, World};
 use enachi_core::fading::Fading;
 use enachi_core::packet::power::{paper_kappa_w2, printed_level_w2};
 use enachi_core::packet::replay::CurveUncertainty;
@@ -34,8 +34,10 @@ pub struct Upload<'a> {
     pub grant: &'a TaskGrant,
     /// Slots open to the device.
     pub window: Window,
-    /// Mean gain of the frame.
-    pub mean_gain: f64,
+    /// The channel as it is.
+    pub local: Local,
+    /// The channel as it is known when the frame begins.
+    pub known: Local,
     /// Q before the frame \[J\].
     pub energy_queue_j: f64,
     /// The task's draw.
@@ -109,7 +111,7 @@ impl Upload<'_> {
                     entropy_max_nats,
                     noise_nats: self.deployment.scenario.predictor.noise_nats,
                 };
-                let noise = prediction_noise(*self.world, self.device, self.frame);
+                let noise = self.world.prediction_errors(self.device, self.frame);
                 let row = CurveRow::new(surrogate, self.task, maps, map_bits, model, noise);
                 let last = (self.grant.bits_limit * (1.0 - 1e-9) / map_bits)
                     .ceil()
@@ -184,8 +186,9 @@ impl Upload<'_> {
         let granted = (granted as usize + 1).min(whole);
         let bandwidth_hz = self.grant.bandwidth_hz;
         let radio = &self.deployment.radio;
-        let snr = self.mean_gain * self.grant.reference_power_w / radio.noise_power_w(bandwidth_hz);
-        let efficiency = match self.deployment.fading_view() {
+        let snr =
+            self.known.mean_gain * self.grant.reference_power_w / radio.noise_power_w(bandwidth_hz);
+        let efficiency = match self.known.fading {
             Fading::None => radio.efficiency(snr),
             fading => fading.efficiency(snr).min(radio.spectral_cap),
         };
@@ -247,7 +250,7 @@ impl Upload<'_> {
         let rate_bps =
             self.deployment
                 .radio
-                .rate_bps(self.grant.bandwidth_hz, self.mean_gain, power_w);
+                .rate_bps(self.grant.bandwidth_hz, self.known.mean_gain, power_w);
         let worth = self.deployment.scenario.task.v * device.values.weight;
         self.energy_queue_j * (power_w + device.radio.circuit_power_w) / (worth * rate_bps)
     }
@@ -299,9 +302,9 @@ impl Upload<'_> {
                 power_w: reference_w.min(power_max_w),
             }),
             PowerKind::WaterFilling => Law::WaterFilling(WaterFilling::on(
-                self.deployment.fading_view(),
+                self.known.fading,
                 reference_w,
-                self.mean_gain,
+                self.known.mean_gain,
                 noise_w,
                 power_max_w,
             )),
@@ -312,9 +315,9 @@ impl Upload<'_> {
         let reference_w = self.grant.reference_power_w;
         let link = self.link(self.grant.bandwidth_hz);
         let rule = self.rule();
-        let mut gains = self.world.gains(self.device, self.frame, self.mean_gain);
+        let gains = self.world.gains(self.device, self.frame, self.local);
         macro_rules! with_law {
-            ($law:expr) => {
+            ($law:expr, $gains:expr) => {
                 transmit(
                     &link,
                     self.window,
@@ -323,24 +326,27 @@ impl Upload<'_> {
                     &rule,
                     self.packet.feedback_slots,
                     arrivals,
-                    &mut gains,
+                    $gains,
                     observer,
                 )
             };
         }
-        // The slot loop is compiled for each law.
-        match &self.law(&link, reference_w) {
-            Law::Tracking(law) => with_law!(law),
-            Law::Printed(law) => with_law!(law),
-            Law::Constant(law) => with_law!(law),
-            Law::WaterFilling(law) => with_law!(law),
+        macro_rules! with_gains {
+            ($gains:expr) => {
+                match &self.law(&link, reference_w) {
+                    Law::Tracking(law) => with_law!(law, $gains),
+                    Law::Printed(law) => with_law!(law, $gains),
+                    Law::Constant(law) => with_law!(law, $gains),
+                    Law::WaterFilling(law) => with_law!(law, $gains),
+                }
+            };
+        }
+        // The slot loop is compiled for each law, on the plain channel and on any.
+        match gains {
+            Gains::Plain(mut gains) => with_gains!(&mut gains),
+            Gains::Other(mut gains) => with_gains!(&mut gains),
         }
     }
-}
-
-/// Standard normal error of the prediction at each checkpoint of a device-frame.
-fn prediction_noise(world: World, device: u32, frame: u32) -> impl Fn(usize) -> f64 + Copy + use<> {
-    move |checkpoint| world.prediction_error(device, frame, checkpoint as u32)
 }
 
 /// The power laws as one type.

@@ -30,6 +30,8 @@ enum Command {
     Plan(cmd::plan::Args),
     /// Explain one device-frame of a recorded run.
     Explain(cmd::explain::Args),
+    /// Write the channel gains of a world as a trace.
+    Trace(cmd::trace::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -45,6 +47,7 @@ fn main() -> std::process::ExitCode {
         Command::Least(args) => cmd::least::run(args),
         Command::Plan(args) => cmd::plan::run(args),
         Command::Explain(args) => cmd::explain::run(args),
+        Command::Trace(args) => cmd::trace::run(args),
     };
     match outcome {
         Ok(()) => std::process::ExitCode::SUCCESS,

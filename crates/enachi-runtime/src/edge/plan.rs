@@ -36,7 +36,7 @@ impl Planner {
                 energy_queue_j: offer.map_or(0.0, |o| o.energy_queue_j),
                 energy_budget_j: device.values.energy_budget_j,
                 gain: offer.map_or(NO_GAIN, |o| o.gain),
-                fading: deployment.fading_view(),
+                fading: deployment.setting.fading,
                 power_max_w: device.drawn_power_max_w,
                 deadline_s: offer.map_or(device.values.deadline_s, |o| o.deadline_s),
                 weight: device.values.weight,

@@ -4,7 +4,7 @@ use super::judge::{Closed, Judge, Situation, TaskId, Verdict};
 use enachi_core::packet::{Arrivals, Ending, StopRule, Transmission, Window};
 use enachi_core::queue::PowerQueue;
 use enachi_proto::message::Scored;
-use enachi_sim::gain::base_gain;
+use enachi_sim::knowledge::told_at;
 use enachi_sim::runner::sends;
 use enachi_sim::upload::{Row, Upload};
 use enachi_sim::world::World;
@@ -33,7 +33,7 @@ impl Replay {
 /// The simulator's view of a task.
 fn upload<'a>(world: &'a World, s: &Situation<'a>) -> Upload<'a> {
     let task = world.task(s.device, s.task);
-    let gain = base_gain(s.deployment, world, s.device as usize);
+    let kind = s.deployment.scenario.channel.known_gain;
     let ready_s = s.candidate.head_time_s + s.candidate.encode_time_s;
     let slot_s = s.deployment.scenario.frame.slot_s;
     let mut window = Window::between(ready_s, s.upload_end_s, slot_s);
@@ -49,7 +49,8 @@ fn upload<'a>(world: &'a World, s: &Situation<'a>) -> Upload<'a> {
         candidate: s.candidate,
         grant: s.grant,
         window,
-        mean_gain: gain * world.shadowing(s.device, s.task),
+        local: world.local_at(s.device, s.task),
+        known: told_at(world, kind, s.device, s.task).0,
         energy_queue_j: s.energy_queue_j,
         task,
         image: image(s, task),

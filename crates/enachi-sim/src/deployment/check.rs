@@ -8,6 +8,9 @@ use enachi_core::profile::{CutKind, CutProfile, LadderKind, Profile};
 /// A scenario that does not fit its profile.
 #[derive(Debug, thiserror::Error)]
 pub enum DeploymentError {
+    /// A trace that cannot be replayed.
+    #[error(transparent)]
+    Trace(#[from] crate::world::trace::TraceError),
     /// A candidate that the profile does not have.
     #[error("profile.candidates = {name:?}: must be a cut of the profile: {known}{suggestion}")]
     UnknownCut {

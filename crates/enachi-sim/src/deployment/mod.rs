@@ -11,14 +11,14 @@ pub use curve_profile::curve_profile;
 pub use network::{Network, Profiles};
 pub use offer::{Offer, OfferedCuts};
 
-use crate::scenario::{DeviceDefaults, FadingKind, NoiseKind, Scenario};
-use crate::world::FadingModel;
+use crate::scenario::{DeviceDefaults, NoiseKind, Scenario};
+use crate::world::Setting;
 use enachi_core::energy::{Compute, RadioOverhead};
 use enachi_core::profile::CutProfile;
 use enachi_core::radio::{Noise, Radio};
 use enachi_core::record::Names;
-use enachi_core::task::Fading;
 use fitted::Fitted;
+use std::sync::Arc;
 
 /// What a simulated device is.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,8 +52,8 @@ pub struct Deployment {
     pub networks: Vec<Network>,
     /// Noise and cap.
     pub radio: Radio,
-    /// Fading.
-    pub fading: FadingModel,
+    /// What is fixed about the world beside its seed.
+    pub setting: Arc<Setting>,
     /// Devices, in order.
     pub devices: Vec<Device>,
     /// Distinct deadlines \[s\].
@@ -81,12 +81,7 @@ impl Deployment {
             noise,
             spectral_cap: scenario.channel.max_spectral_efficiency,
         };
-        let fading = match scenario.channel.fading {
-            FadingKind::None => FadingModel::None,
-            FadingKind::Rayleigh => FadingModel::Rayleigh {
-                coherence_slots: scenario.channel.coherence_slots,
-            },
-        };
+        let setting = Arc::new(Setting::new(&scenario)?);
         let mut deadlines_s: Vec<f64> = Vec::new();
         let mut devices = Vec::with_capacity(scenario.device_count());
         for (group, of) in scenario.devices.iter().enumerate() {
@@ -128,7 +123,7 @@ impl Deployment {
             scenario,
             networks,
             radio,
-            fading,
+            setting,
             devices,
             deadlines_s,
             stream_offset,
@@ -230,13 +225,5 @@ impl Deployment {
     /// Accuracy of a guess by the network of a cut.
     pub fn floor(&self, cut: u32) -> f64 {
         1.0 / f64::from(self.network_of(cut).profile.meta.classes.max(2))
-    }
-
-    /// How gains vary, as policies are told.
-    pub fn fading_view(&self) -> Fading {
-        match self.fading {
-            FadingModel::None => Fading::None,
-            FadingModel::Rayleigh { .. } => Fading::Rayleigh,
-        }
     }
 }

@@ -11,12 +11,12 @@ pub use share::{OracleShare, oracle_shares};
 pub use ways::Knowledge;
 
 use crate::deployment::{Deployment, DeploymentError, Offer, OfferedCuts};
-use crate::gain::base_gain;
 use crate::scenario::CurveKind;
 use crate::simulate::Monitor;
-use crate::world::World;
+use crate::world::arrivals::Arrivals;
+use crate::world::{Local, Places, World};
 use enachi_core::bound::{
-    Cell, Device, EnergyPrices, FrameBound, FrameDual, MAX_BLOCKS, Transmitter,
+    Cell, Device, EnergyPrices, FrameBound, FrameDual, MAX_BLOCKS, Transmitter, Way,
 };
 use enachi_core::packet::{GainSource, Window};
 use enachi_core::task::{Candidate, StreamUse};
@@ -145,7 +145,10 @@ struct Search<'a> {
     choices: &'a Choices,
     worth: Worth,
     worlds: Vec<World>,
-    gains: Vec<Vec<f64>>,
+    /// Channels by seed, then frame and device; `None` in frames without a task.
+    locals: Vec<Vec<Option<Local>>>,
+    /// Worth of all tasks of a seed, by device.
+    at_stake: Vec<Vec<f64>>,
     weights: Vec<f64>,
     cell: Cell,
     /// Slots that some device can use.
@@ -167,7 +170,7 @@ impl<'a> Search<'a> {
         let scenario = &deployment.scenario;
         let worlds: Vec<World> = seeds
             .iter()
-            .map(|seed| World::new(*seed, deployment.fading, scenario.channel.shadowing_db))
+            .map(|seed| World::new(*seed, &deployment.setting))
             .collect();
         let windows = choices
             .devices
@@ -187,26 +190,32 @@ impl<'a> Search<'a> {
             .unwrap_or(Window { first: 0, end: 0 });
         let total: f64 = deployment.devices.iter().map(|d| d.values.weight).sum();
         let count = deployment.devices.len() as f64;
+        let weights: Vec<f64> = deployment
+            .devices
+            .iter()
+            .map(|d| d.values.weight * count / total)
+            .collect();
+        let locals: Vec<_> = worlds.iter().map(|w| locals(deployment, w)).collect();
+        let at_stake = locals.iter().map(|locals| {
+            let mut worth = vec![0.0; weights.len()];
+            for frame in locals.chunks_exact(weights.len()) {
+                for ((worth, weight), local) in worth.iter_mut().zip(&weights).zip(frame) {
+                    *worth += if local.is_some() { *weight } else { 0.0 };
+                }
+            }
+            worth
+        });
         Self {
+            at_stake: at_stake.collect(),
+            locals,
             worth: Worth::new(deployment, knowledge),
             deployment,
             choices,
-            gains: worlds
-                .iter()
-                .map(|world| {
-                    let devices = 0..deployment.devices.len();
-                    devices.map(|n| base_gain(deployment, world, n)).collect()
-                })
-                .collect(),
             guesses: vec![vec![0.0; scenario.frames as usize]; seeds.len()],
             prices: Vec::new(),
             points: vec![Vec::new(); seeds.len()],
             worlds,
-            weights: deployment
-                .devices
-                .iter()
-                .map(|d| d.values.weight * count / total)
-                .collect(),
+            weights,
             cell: Cell {
                 radio: deployment.radio,
                 bandwidth_hz: scenario.channel.bandwidth_hz * (1.0 + BAND_SLACK),
@@ -238,26 +247,25 @@ impl<'a> Search<'a> {
         cancel: &AtomicBool,
         monitor: &impl Monitor,
     ) -> OracleBound {
-        let frames = f64::from(self.deployment.scenario.frames);
-        let at_stake = frames * self.weights.iter().sum::<f64>();
+        let at_stake: Vec<f64> = self.at_stake.iter().map(|w| w.iter().sum()).collect();
+        let at_stake = &at_stake;
         let allowed: Vec<Vec<f64>> = energies.iter().map(|e| self.allowed(e)).collect();
-        let dual = |point: &Point, allowed: &[f64]| {
+        let dual = |seed: usize, point: &Point, allowed: &[f64]| {
             let spent: f64 = point.prices.iter().zip(allowed).map(|(p, a)| p * a).sum();
-            (point.value + spent) / at_stake
+            (point.value + spent) / at_stake[seed].max(f64::MIN_POSITIVE)
         };
         let mut passes = 0;
         if self.prices.is_empty() {
-            let worth: Vec<f64> = self.weights.iter().map(|w| w * frames).collect();
-            self.prices = allowed
-                .iter()
-                .map(|a| EnergyPrices::new(a, &worth))
+            let seeds = allowed.iter().zip(&self.at_stake);
+            self.prices = seeds
+                .map(|(allowed, worth)| EnergyPrices::new(allowed, worth))
                 .collect();
             self.pass(monitor);
             passes += 1;
         } else {
             // Go on from the best prices known.
             for (seed, allowed) in allowed.iter().enumerate() {
-                let best = best(&self.points[seed], |point| dual(point, allowed));
+                let best = best(&self.points[seed], |point| dual(seed, point, allowed));
                 self.prices[seed].restart(&self.points[seed][best].prices);
                 let point = self.points[seed].remove(best);
                 self.points[seed].push(point);
@@ -267,7 +275,8 @@ impl<'a> Search<'a> {
             let mut to_gain = 0.0;
             for (seed, allowed) in allowed.iter().enumerate() {
                 let point = self.points[seed].last().expect("a pass was made");
-                to_gain += self.prices[seed].update(&point.used_j, allowed) / at_stake;
+                to_gain += self.prices[seed].update(&point.used_j, allowed)
+                    / at_stake[seed].max(f64::MIN_POSITIVE);
             }
             to_gain /= allowed.len().max(1) as f64;
             let enough = to_gain < PRICE_TOLERANCE || passes >= PASSES;
@@ -278,18 +287,18 @@ impl<'a> Search<'a> {
             passes += 1;
         }
         // One more pass at somewhat dearer energy, for a solution that keeps it.
-        let kept = |points: &[Point], allowed: &[f64]| {
+        let kept = |seed: usize, points: &[Point], allowed: &[f64]| {
             let kept = points.iter().filter(|point| point.keeps(allowed));
-            kept.map(|point| point.kept_worth / at_stake)
+            kept.map(|point| point.kept_worth / at_stake[seed].max(f64::MIN_POSITIVE))
                 .fold(0.0, f64::max)
         };
         let all_keep = |points: &[Vec<Point>]| {
-            let mut seeds = points.iter().zip(&allowed);
-            seeds.all(|(points, allowed)| kept(points, allowed) > 0.0)
+            let mut seeds = points.iter().zip(&allowed).enumerate();
+            seeds.all(|(seed, (points, allowed))| kept(seed, points, allowed) > 0.0)
         };
         if !all_keep(&self.points) && !cancel.load(Ordering::Relaxed) {
             for (seed, allowed) in allowed.iter().enumerate() {
-                let best = best(&self.points[seed], |point| dual(point, allowed));
+                let best = best(&self.points[seed], |point| dual(seed, point, allowed));
                 let prices = &self.points[seed][best].prices;
                 let dearer: Vec<f64> = prices.iter().map(|p| DEARER * p).collect();
                 self.prices[seed].restart(&dearer);
@@ -301,22 +310,26 @@ impl<'a> Search<'a> {
             .points
             .iter()
             .zip(&allowed)
-            .map(|(points, allowed)| {
-                let best = best(points, |point| dual(point, allowed));
-                dual(&points[best], allowed).clamp(0.0, 1.0)
+            .enumerate()
+            .map(|(seed, (points, allowed))| {
+                let best = best(points, |point| dual(seed, point, allowed));
+                dual(seed, &points[best], allowed).clamp(0.0, 1.0)
             })
             .collect();
         let kept_sum: f64 = self
             .points
             .iter()
             .zip(&allowed)
-            .map(|(points, allowed)| kept(points, allowed))
+            .enumerate()
+            .map(|(seed, (points, allowed))| at_stake[seed] * kept(seed, points, allowed))
             .sum();
-        let count = seed_accuracy.len().max(1) as f64;
+        // Seeds count by their tasks, as in the accuracy of a policy.
+        let bound_sum: f64 = seed_accuracy.iter().zip(at_stake).map(|(a, w)| a * w).sum();
+        let all = at_stake.iter().sum::<f64>().max(f64::MIN_POSITIVE);
         OracleBound {
-            accuracy: seed_accuracy.iter().sum::<f64>() / count,
+            accuracy: (bound_sum / all).min(1.0),
             seed_accuracy,
-            kept_accuracy: kept_sum / count,
+            kept_accuracy: kept_sum / all,
             passes: passes as u32,
         }
     }
@@ -382,7 +395,19 @@ impl<'a> Search<'a> {
             .map(|frame| {
                 for (index, device) in devices.iter_mut().enumerate() {
                     let task = world.task(index as u32, frame);
+                    let place = frame as usize * self.weights.len() + index;
                     ways.clear();
+                    let Some(local) = self.locals[seed][place] else {
+                        // Nothing to do, and nothing to win.
+                        ways.push(Way {
+                            right: 0.0,
+                            fixed_energy_j: 0.0,
+                            bits: 0.0,
+                            window: 0..0,
+                        });
+                        device.prepare(&self.cell, &ways, self.open.first, &[], &[]);
+                        continue;
+                    };
                     for candidate in &self.choices.devices[index] {
                         add_ways(
                             self.deployment,
@@ -393,10 +418,9 @@ impl<'a> Search<'a> {
                             &mut ways,
                         );
                     }
-                    let mean = self.gains[seed][index] * world.shadowing(index as u32, frame);
                     gains.clear();
                     if ways.iter().any(|way| way.bits > 0.0) {
-                        let mut source = world.gains(index as u32, frame, mean);
+                        let mut source = world.gains(index as u32, frame, local);
                         gains.extend((self.open.first..self.open.end).map(|k| source.gain(k)));
                     }
                     device.prepare(&self.cell, &ways, self.open.first, &gains, &[]);
@@ -416,6 +440,21 @@ impl<'a> Search<'a> {
             })
             .collect()
     }
+}
+
+/// Channels of all frames and devices; `None` where there is no task.
+fn locals(deployment: &Deployment, world: &World) -> Vec<Option<Local>> {
+    let (scenario, devices) = (&deployment.scenario, deployment.devices.len());
+    let mut places = Places::new(world.clone());
+    let mut arrivals = Arrivals::new(world, &scenario.arrivals, devices);
+    let mut locals = Vec::with_capacity(devices * scenario.frames as usize);
+    for frame in 0..scenario.frames {
+        places.advance_to(frame);
+        arrivals.begin(frame);
+        let here = (0..devices).map(|n| arrivals.has_task(n).then(|| places.local(n as u32)));
+        locals.extend(here);
+    }
+    locals
 }
 
 fn add(sums: &mut [f64], values: &[f64]) {

@@ -5,6 +5,7 @@ use crate::deployment::Deployment;
 use crate::policies::PolicyFactory;
 use crate::simulate::{Monitor, Records, SimulateError};
 use crate::variant::Variant;
+use enachi_core::record::Outcome;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
 
@@ -108,7 +109,7 @@ fn spent(deployment: &Deployment, records: &Records) -> Vec<Energies> {
 fn weighted_accuracy(deployment: &Deployment, records: &Records, policy: usize) -> f64 {
     let (mut right, mut all) = (0.0, 0.0);
     for record in &records.frames {
-        if usize::from(record.policy) == policy {
+        if usize::from(record.policy) == policy && record.outcome != Outcome::NoTask {
             let weight = deployment.devices[record.device as usize].values.weight;
             all += weight;
             right += weight * f64::from(u8::from(record.correct));

@@ -1,5 +1,7 @@
 //! Ranges of every value of a scenario. All problems are listed, not only the first.
 
+mod world;
+
 use super::{DeviceDefaults, Scenario};
 use enachi_core::edge::BatchTime;
 
@@ -40,6 +42,7 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     channel(scenario, &mut problems);
     edge(scenario, &mut problems);
     devices(scenario, &mut problems);
+    world::world(scenario, &mut problems);
     levels(scenario, &mut problems);
     curves(scenario, &mut problems);
     problems.0
@@ -205,15 +208,7 @@ fn one_device(s: &Scenario, key: &str, d: &DeviceDefaults, problems: &mut Proble
         );
         problems.add(&name("deadline_s"), d.deadline_s, &allowed);
     }
-    let [near, far] = d.distance_m;
-    if !(near >= 1.0 && far >= near && far.is_finite()) {
-        let value = format!("[{near}, {far}]");
-        problems.add(
-            &name("distance_m"),
-            value,
-            "[nearest, farthest] with 1 <= nearest <= farthest",
-        );
-    }
+    world::device(s, key, d, problems);
 }
 
 fn levels(s: &Scenario, problems: &mut Problems) {

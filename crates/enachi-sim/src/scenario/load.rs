@@ -97,6 +97,9 @@ pub fn parse(text: &str, file: &str, overrides: &[String]) -> Result<Scenario, S
                 .map_err(|error| syntax_error(&error, text, file))?;
         }
     }
+    if let Some(trace) = &mut scenario.channel.trace {
+        trace.folder = Path::new(file).parent().unwrap_or(Path::new("")).into();
+    }
     let problems = check::check(&scenario);
     if problems.is_empty() {
         Ok(scenario)

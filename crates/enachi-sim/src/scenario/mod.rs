@@ -3,8 +3,13 @@
 mod check;
 mod load;
 mod model;
+mod world;
 
 pub use load::{ScenarioError, load, locate, nearest, parse};
+pub use world::{
+    ArrivalKind, Arrivals, CorrelationKind, Estimate, LineOfSight, Mobility, MobilityKind,
+    PathLossKind, TraceSource, UrbanChannel,
+};
 
 use enachi_core::task::policies::PolicyParams;
 use schemars::JsonSchema;
@@ -32,6 +37,10 @@ pub struct Scenario {
     pub frame: FrameTiming,
     /// The shared band and how it fades.
     pub channel: Channel,
+    /// How devices move.
+    pub mobility: Mobility,
+    /// When tasks arrive.
+    pub arrivals: Arrivals,
     /// The edge server.
     pub edge: Edge,
     /// What devices have in common; groups may differ in any of it.
@@ -146,8 +155,11 @@ pub enum NoiseKind {
 pub enum FadingKind {
     /// They do not.
     None,
-    /// Exponential power gains, independent between blocks of `coherence_slots`.
+    /// Exponential power gains: waves from all around.
     Rayleigh,
+    /// A steady wave of `rician_k_db` beside them; in a street canyon or a macro cell where there is line of sight, Rayleigh
+    /// elsewhere.
+    Rician,
 }
 
 /// What planners know of a frame's gain when it begins.
@@ -156,8 +168,9 @@ pub enum FadingKind {
 pub enum KnownGain {
     /// Its mean: path loss and shadowing.
     Mean,
-    /// Its geometric mean over the fading, the mean times e^-0.577 on a Rayleigh channel: at high signal-to-noise ratio the
-    /// rate at this gain is the mean rate, where the rate at the mean gain is more than the channel carries.
+    /// Its geometric mean over the fading, the mean times e^-0.577 on a Rayleigh channel and nearer to it on a Rician: at
+    /// high signal-to-noise ratio the rate at this gain is the mean rate, where the rate at the mean gain is more than the
+    /// channel carries.
     GeometricMean,
     /// The average that the frame's slots will really have (a prophecy, for studies).
     FrameAverage,
@@ -179,16 +192,35 @@ pub struct Channel {
     pub max_spectral_efficiency: f64,
     /// Small-scale fading.
     pub fading: FadingKind,
-    /// Slots over which the fading holds.
+    /// How it hangs together in time.
+    pub correlation: CorrelationKind,
+    /// Slots over which fading in blocks holds.
     pub coherence_slots: u32,
-    /// Standard deviation of the log-normal shadowing, drawn per device and frame [dB].
+    /// K of `rician`: power of the steady wave over that of all others [dB].
+    pub rician_k_db: f64,
+    /// Carrier [Hz]: for `doppler`, `umi` and `uma`.
+    pub carrier_hz: f64,
+    /// Standard deviation of the log-normal shadowing of `log-distance` [dB].
     pub shadowing_db: f64,
-    /// Path loss at 1 m [dB].
+    /// Decorrelation distance of this shadowing [m] (Gudmundson): it belongs to the place. 0: drawn afresh in every frame.
+    pub shadowing_distance_m: f64,
+    /// Path loss model.
+    pub path_loss: PathLossKind,
+    /// Path loss of `log-distance` at 1 m [dB].
     pub path_loss_1m_db: f64,
-    /// Path-loss exponent.
+    /// Path-loss exponent of `log-distance`.
     pub path_loss_exponent: f64,
+    /// Radius of the cell [m]: no device stands beyond it.
+    pub cell_radius_m: f64,
     /// What planners know of a frame's gain.
     pub known_gain: KnownGain,
+    /// `umi` and `uma`.
+    pub urban: UrbanChannel,
+    /// How old and how wrong what is known of gains is.
+    pub estimate: Estimate,
+    /// Gains from a file, in place of path loss, shadowing and fading. `fading` then only says what planners take it for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceSource>,
 }
 
 /// What becomes of a task that the edge has no time for.
@@ -261,8 +293,11 @@ pub struct DeviceDefaults {
     pub deadline_s: f64,
     /// Weight of its accuracy.
     pub weight: f64,
-    /// Ring around the edge in which devices stand, nearest and farthest [m]; drawn once per seed.
+    /// Ring around the base station in which devices stand, and stay if they move, nearest and farthest [m]; placed once
+    /// per seed, uniformly over its area.
     pub distance_m: [f64; 2],
+    /// Speed [m/s]: of the way with `mobility`, and of the fading with `doppler`.
+    pub speed_m_per_s: f64,
 }
 
 /// Some devices; what is not given is as in `[device]`.
@@ -319,6 +354,12 @@ pub struct DeviceGroup {
     /// As in `[device]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distance_m: Option<[f64; 2]>,
+    /// As in `[device]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speed_m_per_s: Option<f64>,
+    /// Place of each device, in place of a distance: [x, y] from the base station [m]. Devices that move keep to the cell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub positions_m: Vec<[f64; 2]>,
 }
 
 impl DeviceGroup {
@@ -345,10 +386,13 @@ impl DeviceGroup {
             energy_budget_j: self.energy_budget_j.or(Some(defaults.energy_budget_j)),
             deadline_s: self.deadline_s.or(Some(defaults.deadline_s)),
             weight: self.weight.or(Some(defaults.weight)),
-            distance_m: match self.mean_gain {
-                Some(_) => self.distance_m,
-                None => self.distance_m.or(Some(defaults.distance_m)),
+            distance_m: if self.mean_gain.is_some() || !self.positions_m.is_empty() {
+                self.distance_m
+            } else {
+                self.distance_m.or(Some(defaults.distance_m))
             },
+            speed_m_per_s: self.speed_m_per_s.or(Some(defaults.speed_m_per_s)),
+            positions_m: self.positions_m.clone(),
         }
     }
 
@@ -373,6 +417,7 @@ impl DeviceGroup {
             deadline_s: self.deadline_s.unwrap_or(defaults.deadline_s),
             weight: self.weight.unwrap_or(defaults.weight),
             distance_m: self.distance_m.unwrap_or(defaults.distance_m),
+            speed_m_per_s: self.speed_m_per_s.unwrap_or(defaults.speed_m_per_s),
         }
     }
 }
@@ -541,6 +586,8 @@ impl Default for Scenario {
             profile: ProfileSource::default(),
             frame: FrameTiming::default(),
             channel: Channel::default(),
+            mobility: Mobility::default(),
+            arrivals: Arrivals::default(),
             edge: Edge::default(),
             device: DeviceDefaults::default(),
             devices: vec![DeviceGroup {
@@ -576,11 +623,20 @@ impl Default for Channel {
             noise_power_w: 1e-13,
             max_spectral_efficiency: 7.4,
             fading: FadingKind::Rayleigh,
+            correlation: CorrelationKind::Block,
             coherence_slots: 1,
+            rician_k_db: 9.0,
+            carrier_hz: 3.5e9,
             shadowing_db: 0.0,
+            shadowing_distance_m: 0.0,
+            path_loss: PathLossKind::LogDistance,
             path_loss_1m_db: 38.5,
             path_loss_exponent: 3.5,
+            cell_radius_m: 5000.0,
             known_gain: KnownGain::Mean,
+            urban: UrbanChannel::default(),
+            estimate: Estimate::default(),
+            trace: None,
         }
     }
 }
@@ -617,6 +673,7 @@ impl Default for DeviceDefaults {
             deadline_s: 0.3,
             weight: 1.0,
             distance_m: [100.0, 100.0],
+            speed_m_per_s: 1.0,
         }
     }
 }
@@ -676,6 +733,9 @@ impl Scenario {
             .iter()
             .map(|group| group.filled(&self.device))
             .collect();
+        if self.channel.path_loss.urban().is_some() {
+            complete.channel.urban.base_height_m = Some(self.channel.base_height_m());
+        }
         toml::to_string_pretty(&complete).expect("a scenario is plain data that TOML can hold")
     }
 

@@ -176,6 +176,10 @@ impl TaskPolicy for Equal {
     fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         let share = frame.bandwidth_hz / grants.len() as f64;
         for (grant, device) in grants.iter_mut().zip(frame.devices) {
+            if device.candidates.is_empty() {
+                *grant = TaskGrant::default();
+                continue;
+            }
             *grant = TaskGrant {
                 candidate: Some(device.candidates.start + self.candidate),
                 bandwidth_hz: share,

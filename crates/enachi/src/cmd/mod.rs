@@ -7,3 +7,4 @@ pub mod profile;
 pub mod show;
 pub mod simulate;
 pub mod sweep;
+pub mod trace;
