@@ -60,7 +60,7 @@ impl Cell {
         if scenario.arrivals.process != ArrivalKind::EachFrame {
             return Err(CellError::Arrivals);
         }
-        let factory = PolicyFactory::new(&profile, scenario.baselines.clone());
+        let factory = PolicyFactory::new(&profile, scenario.baselines);
         let mut deployment = Deployment::new(scenario, profile)?;
         let mut all = variants(&mut deployment, &factory)?;
         let (Some(variant), true) = (all.pop(), all.is_empty()) else {

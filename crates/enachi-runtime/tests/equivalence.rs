@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 fn simulated(scenario: &Scenario, profile: &Profile) -> Vec<FrameRecord> {
-    let factory = PolicyFactory::new(profile, scenario.baselines.clone());
+    let factory = PolicyFactory::new(profile, scenario.baselines);
     let deployment = Deployment::new(scenario.clone(), profile.clone()).unwrap();
     let (_, records) = simulate(deployment, &factory, &AtomicBool::new(false), &Unwatched).unwrap();
     records.frames

@@ -25,7 +25,10 @@ pub struct PolicySummary {
     pub policy: String,
     /// Share of right answers, ENACHI (10).
     pub accuracy: f64,
-    /// 95 % interval, lower end.
+    /// The same without the warm-up frames, in which a policy may spend what it does not have: goes with
+    /// [`PolicySummary::energy_after_warmup_j`].
+    pub accuracy_after_warmup: f64,
+    /// 95 % interval of the accuracy, lower end.
     pub accuracy_low: f64,
     /// 95 % interval, upper end.
     pub accuracy_high: f64,
@@ -183,6 +186,11 @@ fn condense(scenario: &Scenario, policy: &str, rows: &[&FrameRecord]) -> PolicyS
     PolicySummary {
         policy: policy.into(),
         accuracy: per_task(&|r| f64::from(u8::from(r.correct))),
+        accuracy_after_warmup: {
+            let late = tasks.iter().filter(|r| r.frame >= scenario.warmup_frames);
+            let right = late.clone().filter(|r| r.correct).count() as f64;
+            right / late.count().max(1) as f64
+        },
         accuracy_low: 0.0,
         accuracy_high: 0.0,
         accuracy_difference: 0.0,

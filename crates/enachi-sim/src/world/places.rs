@@ -212,7 +212,9 @@ impl Body {
     /// Shadowing in a frame \[dB\]; `None`: there is none.
     fn shadowing_db(&self, world: &World, device: u32, frame: u32, placeless: bool) -> Option<f64> {
         match world.setting.large_scale {
-            LargeScale::LogDistance { shadowing_db, .. } if shadowing_db == 0.0 => None,
+            LargeScale::LogDistance {
+                shadowing_db: 0.0, ..
+            } => None,
             LargeScale::LogDistance {
                 shadowing_db,
                 shadowing_distance_m,
