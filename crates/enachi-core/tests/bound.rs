@@ -79,7 +79,13 @@ fn a_sorted_query_is_the_sum_of_the_best_slots() {
         let cell = cell(&mut rough);
         let transmitter = transmitter(&mut rough);
         let gains = rough.fading(MEAN_GAIN, 6);
-        table.fill(&cell, &transmitter, 0, &gains, &[1..6]);
+        table.fill(
+            &cell,
+            &transmitter,
+            0,
+            &gains,
+            std::slice::from_ref(&(1..6)),
+        );
         let prices = Prices {
             bits: rough.between(1e-3, 1.0),
             band: [0.0, rough.between(1e-3, 3.0)][rough.index(2)],
@@ -255,10 +261,9 @@ fn no_schedule_is_cheaper_than_the_bound() {
         let response = device.respond(&[band; MAX_BLOCKS], energy_price, 1e-9);
         let cost = 1e3 - response.value;
         assert!(cost <= exhaustive * (1.0 + 1e-9), "{cost} {exhaustive}");
-        if exhaustive > 0.0 && transmitter.circuit_power_w == 0.0 {
-            if let Noise::Exact { .. } = cell.radio.noise {
-                ratios.push(cost / exhaustive);
-            }
+        let exact = matches!(cell.radio.noise, Noise::Exact { .. });
+        if exhaustive > 0.0 && transmitter.circuit_power_w == 0.0 && exact {
+            ratios.push(cost / exhaustive);
         }
     }
     // And it is not far below: the grid is coarse.
