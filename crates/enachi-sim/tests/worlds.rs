@@ -8,6 +8,7 @@ use common::{factory, profile, scenario};
 use enachi_core::record::{FrameRecord, Outcome};
 use enachi_data::trace::TraceWriter;
 use enachi_sim::deployment::Deployment;
+use enachi_sim::oracle::oracle_shares;
 use enachi_sim::scenario::load;
 use enachi_sim::simulate::{Records, Unwatched, simulate};
 use enachi_sim::summary::summarise;
@@ -92,6 +93,37 @@ fn folder(name: &str) -> PathBuf {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     folder
+}
+
+#[test]
+fn the_bound_holds_where_devices_move_and_tasks_are_rare() {
+    for tasks_per_frame in ["0.25", "0.8"] {
+        let text = URBAN
+            .replace(
+                "tasks_per_frame = 0.8",
+                &format!("tasks_per_frame = {tasks_per_frame}"),
+            )
+            .replace("bandwidth_hz = 1.5e6", "bandwidth_hz = 2e5")
+            .replace("energy_budget_j = 0.08", "energy_budget_j = 0.03");
+        let off = AtomicBool::new(false);
+        let deployment = Deployment::new(scenario(&text), profile()).unwrap();
+        let (deployment, records) = simulate(deployment, &factory(), &off, &Unwatched).unwrap();
+        let shares = oracle_shares(&deployment, &factory(), &records, &off, &Unwatched).unwrap();
+        for (policy, share) in shares.iter().enumerate() {
+            let mine = records
+                .frames
+                .iter()
+                .filter(|r| usize::from(r.policy) == policy);
+            let tasks: Vec<_> = mine.filter(|r| r.outcome != Outcome::NoTask).collect();
+            let right = tasks.iter().filter(|r| r.correct).count();
+            assert!((share.accuracy - right as f64 / tasks.len() as f64).abs() < 1e-12);
+            assert!(share.accuracy <= share.bound + 1e-9, "{share:?}");
+            assert!(
+                share.kept <= share.bound + 1e-9 && share.kept > 0.0,
+                "{share:?}"
+            );
+        }
+    }
 }
 
 fn export(scenario_file: &Path, out: &Path, seed: u64) {

@@ -2,13 +2,17 @@
 //!
 //! The complex amplitude of the scattered wave is a sum of sinusoids. A *set* of M waves is
 //!
-//!     g(t) = Σ_m c_m e^{j 2π f_D cos(α_m) t},   c_m ~ CN(0, 1/M),   α_m uniform in the m-th of M equal sectors,
+//! ```text
+//! g(t) = Σ_m c_m e^{j 2π f_D cos(α_m) t},   c_m ~ CN(0, 1/M),   α_m uniform in the m-th of M equal sectors,
+//! ```
 //!
 //! so that for given angles g is a Gaussian process, and over all draws E\[g(t) g*(t+τ)\] = J₀(2π f_D τ) exactly, as Clarke
 //! and Jakes have it. M waves repeat themselves after a while, so sets are renewed: time is cut into epochs of
 //! [`CYCLES`]/f_D, each with a set of its own, and within epoch b
 //!
-//!     h(t) = cos(θ) g_b(t) + sin(θ) g_{b+1}(t),   θ = (π/2)·(share of the epoch that has passed).
+//! ```text
+//! h(t) = cos(θ) g_b(t) + sin(θ) g_{b+1}(t),   θ = (π/2)·(share of the epoch that has passed).
+//! ```
 //!
 //! h is again complex Gaussian with power 1 at every instant (its power gain is exponential), continuous across epochs, and
 //! its autocorrelation is J₀(2π f_D τ)·cos(πτ/2T) within an epoch of length T: at the lags where J₀ still matters the

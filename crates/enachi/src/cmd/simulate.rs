@@ -387,6 +387,19 @@ fn report(
         slots as f64 / 1e6,
         took.as_secs_f64(),
     );
+    // Arrivals are the world's: the same for all policies.
+    if let Some(any) = summary
+        .policies
+        .first()
+        .filter(|p| p.tasks < p.device_frames || p.dropped_rate > 0.0)
+    {
+        text += &format!(
+            "{} of the device-frames had a task; {:.1} % of those that arrived found no place, the others waited {:.0} ms on average\n\n",
+            any.tasks,
+            any.dropped_rate * 100.0,
+            any.mean_waiting_s * 1e3
+        );
+    }
     if !bounding.is_zero() {
         text += &format!(
             "oracle: no policy is right more often with the energy that this one spent (at least the allowance), all gains and\n\
