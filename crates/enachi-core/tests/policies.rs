@@ -8,8 +8,8 @@ use enachi_core::radio::{Noise, Radio};
 use enachi_core::task::check_grants;
 use enachi_core::task::policies::{NAMES, PolicyError, PolicyParams, by_name};
 use enachi_core::task::{
-    Candidate, DeviceView, Fading, FrameOutcome, FrameView, Level, PowerMode, StreamUse, TaskGrant,
-    TaskPolicy,
+    Candidate, CutOption, DeviceProblem, DeviceView, Fading, FrameOutcome, FrameView, Level, Plan,
+    PowerMode, Problem, Settings, Solver, StreamUse, TaskGrant, TaskPolicy,
 };
 
 const CUTS: [&str; 4] = ["input", "layer1.0", "layer2.0", "all"];
@@ -270,6 +270,98 @@ fn who_stops_tracks_and_fixes() {
             }
         }
     }
+}
+
+/// The value of (17) when every device keeps the cut of `cuts` and all uploads end before the longest of their tails (9).
+fn value_before_the_barrier(view: &FrameView<'_>, cuts: &[u32]) -> Option<f64> {
+    let chosen: Vec<&Candidate> = view
+        .devices
+        .iter()
+        .zip(cuts)
+        .map(|(device, cut)| &view.candidates[(device.candidates.start + cut) as usize])
+        .collect();
+    let barrier_s = chosen.iter().map(|c| c.tail_time_s).fold(0.0, f64::max);
+    let (mut options, mut devices) = (Vec::new(), Vec::new());
+    for (device, candidate) in view.devices.iter().zip(chosen) {
+        let local = candidate.kind == CutKind::Local;
+        let time_s =
+            device.deadline_s - candidate.head_time_s - if local { 0.0 } else { barrier_s };
+        if time_s < 0.0 {
+            return None;
+        }
+        let first = options.len() as u32;
+        options.push(CutOption {
+            curve: candidate.curve,
+            transmit_time_s: if local { 0.0 } else { time_s },
+            local_energy_j: candidate.local_energy_j,
+            charge: 0.0,
+        });
+        devices.push(DeviceProblem {
+            energy_queue_j: device.energy_queue_j,
+            gain: device.gain,
+            power_max_w: device.power_max_w,
+            weight: device.weight,
+            options: first..first + 1,
+        });
+    }
+    let problem = Problem {
+        bandwidth_hz: view.bandwidth_hz,
+        radio: view.radio,
+        v: view.v,
+        curves: view.curves,
+        options: &options,
+        devices: &devices,
+    };
+    let mut plan = Plan::default();
+    Solver::new(Settings::default()).solve(&problem, &mut plan);
+    Some(plan.objective)
+}
+
+/// `enachi-max` plans the best cuts under the barrier that they themselves set: as every assignment of cuts, one by one.
+#[test]
+fn enachi_max_plans_with_the_barrier() {
+    let mut rng = Rng(11);
+    let (mut mixed, mut gained) = (0, 0);
+    for index in 0..120 {
+        let mut owned = frame(3, StreamUse::Progressive, 0.115, &mut rng);
+        for device in &mut owned.devices {
+            device.fading = Fading::None;
+            device.gain = rng.decade(-13.0, -11.5);
+        }
+        let mut view = owned.view(index);
+        view.bandwidth_hz = 2e5;
+        let mut best = f64::NEG_INFINITY;
+        for code in 0..64u32 {
+            let cuts = [code % 4, code / 4 % 4, code / 16];
+            if let Some(value) = value_before_the_barrier(&view, &cuts) {
+                best = best.max(value);
+            }
+        }
+        let plan = |name: &str| {
+            let mut policy = make(name);
+            let mut grants = vec![TaskGrant::default(); 3];
+            policy.plan(&view, &mut grants).expect("a plan");
+            let cuts: Vec<u32> = grants
+                .iter()
+                .zip(view.devices)
+                .map(|(grant, device)| grant.candidate.expect("feasible") - device.candidates.start)
+                .collect();
+            (policy.last_plan().expect("known").objective, cuts)
+        };
+        let (objective, cuts) = plan("enachi-max");
+        assert!(
+            (objective - best).abs() <= 1e-4 * best.abs() + 1e-6,
+            "{index}: {objective} {best} {cuts:?}"
+        );
+        let (_, naive) = plan("enachi");
+        if let Some(value) = value_before_the_barrier(&view, &naive) {
+            mixed += u32::from(naive.iter().any(|cut| *cut != naive[0]));
+            gained += u32::from(value < objective - 1e-3 * objective.abs());
+        } else {
+            gained += 1;
+        }
+    }
+    assert!(mixed > 4 && gained > 3, "{mixed} {gained}");
 }
 
 #[test]

@@ -5,9 +5,10 @@
 
 use super::shared::{Translation, frame_solver, quality};
 use crate::fading::rate_share;
+use crate::profile::CutKind;
 use crate::task::PlanFailure;
 use crate::task::policy::{
-    FrameView, PlanQuality, PowerMode, Replanning, StreamUse, TaskGrant, TaskPolicy,
+    Candidate, FrameView, PlanQuality, PowerMode, Replanning, StreamUse, TaskGrant, TaskPolicy,
 };
 use crate::task::problem::Plan;
 use crate::task::sequential::Sequential;
@@ -23,6 +24,8 @@ pub struct Enachi {
     solver: Solver,
     plan: Plan,
     replanning: Replanning,
+    /// Distinct edge times of the candidates \[s\].
+    edge_times_s: Vec<f64>,
 }
 
 impl Enachi {
@@ -33,7 +36,49 @@ impl Enachi {
             solver: frame_solver(),
             plan: Plan::default(),
             replanning,
+            edge_times_s: Vec::new(),
         }
+    }
+
+    fn solve(&mut self, frame: &FrameView<'_>) {
+        let problem = self.translation.problem(frame);
+        self.solver.solve(&problem, &mut self.plan);
+    }
+
+    /// Plan with the barrier (9) instead of each device's own edge delay (16): the longest tail that anybody chooses cuts
+    /// everybody's upload. For each length that it may have the rest is P1.2 again, so the best of them is the optimum (with
+    /// one deadline; with several, all of them are held to the same length). The plan at hand is of (16), which promises
+    /// at least as much: where all its tails are equally long there is nothing to do.
+    fn respect_barrier(&mut self, frame: &FrameView<'_>) {
+        let chosen = |device| self.translation.chosen(frame, &self.plan, device);
+        let tails = (0..frame.devices.len()).filter_map(chosen);
+        let mut tails = tails.filter(|candidate| candidate.kind != CutKind::Local);
+        let Some(first) = tails.next() else {
+            return;
+        };
+        if tails.all(|candidate| candidate.edge_time_s() == first.edge_time_s()) {
+            return;
+        }
+        self.edge_times_s.clear();
+        let tails = frame.candidates.iter().map(Candidate::edge_time_s);
+        self.edge_times_s.extend(tails);
+        self.edge_times_s.sort_by(f64::total_cmp);
+        self.edge_times_s.dedup();
+        let mut best = (f64::NEG_INFINITY, 0.0);
+        for index in 0..self.edge_times_s.len() {
+            let edge_s = self.edge_times_s[index];
+            self.solve_before(frame, edge_s);
+            if self.plan.objective > best.0 {
+                best = (self.plan.objective, edge_s);
+            }
+        }
+        self.solve_before(frame, best.1);
+    }
+
+    fn solve_before(&mut self, frame: &FrameView<'_>, edge_s: f64) {
+        self.translation.fill_before(frame, edge_s);
+        self.set_rate_shares(frame);
+        self.solve(frame);
     }
 
     /// Gains at which steady channels would have the mean rates of the plan at hand.
@@ -70,14 +115,13 @@ impl TaskPolicy for Enachi {
 
     fn plan(&mut self, frame: &FrameView<'_>, grants: &mut [TaskGrant]) -> Result<(), PlanFailure> {
         self.translation.fill(frame, |_| true);
-        self.solver
-            .solve(&self.translation.problem(frame), &mut self.plan);
+        self.solve(frame);
         if self.replanning == Replanning::StoppingAware {
             for _ in 0..RATE_PASSES {
                 self.set_rate_shares(frame);
-                self.solver
-                    .solve(&self.translation.problem(frame), &mut self.plan);
+                self.solve(frame);
             }
+            self.respect_barrier(frame);
         }
         self.translation
             .grant(frame, &self.plan, PowerMode::Tracking, true, grants);

@@ -27,8 +27,31 @@ pub(super) struct Translation {
 }
 
 impl Translation {
-    /// Take the feasible candidates that `allowed` lets through.
+    /// Take the feasible candidates that `allowed` lets through, each with its own edge delay (16).
     pub fn fill(&mut self, frame: &FrameView<'_>, allowed: impl Fn(&Candidate) -> bool) {
+        self.fill_timed(frame, |_, candidate| {
+            (candidate.feasible() && allowed(candidate)).then_some(candidate.transmit_time_s)
+        });
+    }
+
+    /// Take the candidates whose edge time is at most `edge_s`, with uploads that end so long before the deadline (9).
+    pub fn fill_before(&mut self, frame: &FrameView<'_>, edge_s: f64) {
+        self.fill_timed(frame, |device, candidate| {
+            if candidate.kind == CutKind::Local {
+                return candidate.feasible().then_some(0.0);
+            }
+            let busy_s = candidate.head_time_s + candidate.encode_time_s;
+            let time_s = (device.deadline_s - edge_s - busy_s).min(candidate.transmit_time_s);
+            (candidate.edge_time_s() <= edge_s && time_s > 0.0).then_some(time_s)
+        });
+    }
+
+    /// Take the candidates for which there is a time to send.
+    fn fill_timed(
+        &mut self,
+        frame: &FrameView<'_>,
+        transmit_time_s: impl Fn(&DeviceView, &Candidate) -> Option<f64>,
+    ) {
         self.options.clear();
         self.origin.clear();
         self.devices.clear();
@@ -36,13 +59,13 @@ impl Translation {
             let start = self.options.len() as u32;
             for index in device.candidates.clone() {
                 let candidate = &frame.candidates[index as usize];
-                if candidate.feasible() && allowed(candidate) {
+                if let Some(time_s) = transmit_time_s(device, candidate) {
                     self.origin.push(index);
                     self.options.push(CutOption {
                         curve: candidate.curve,
                         transmit_time_s: match candidate.kind {
                             CutKind::Local => 0.0,
-                            _ => candidate.transmit_time_s,
+                            _ => time_s,
                         },
                         local_energy_j: candidate.local_energy_j,
                         charge: device.edge_price_per_s * candidate.edge_time_s(),
@@ -57,6 +80,18 @@ impl Translation {
                 options: start..self.options.len() as u32,
             });
         }
+    }
+
+    /// The candidate that the plan gives a device.
+    pub fn chosen<'a>(
+        &self,
+        frame: &FrameView<'a>,
+        plan: &Plan,
+        device: usize,
+    ) -> Option<&'a Candidate> {
+        let cut = plan.grants[device].cut?;
+        let index = self.origin[(self.devices[device].options.start + cut) as usize];
+        Some(&frame.candidates[index as usize])
     }
 
     pub fn problem<'a>(&'a self, frame: &FrameView<'a>) -> Problem<'a> {
