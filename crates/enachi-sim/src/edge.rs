@@ -22,7 +22,7 @@ use std::ops::Range;
 /// Spans of the grid.
 const SPANS: [f64; 9] = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9];
 /// Frames from one grid search to the next.
-const GRID_EVERY: u32 = 100;
+const GRID_EVERY: u32 = 20;
 /// Factor from a span to its neighbours.
 const NEIGHBOUR: f64 = 1.15;
 /// Steps of a search for the price, from nothing and around the last one.

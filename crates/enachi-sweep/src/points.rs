@@ -66,6 +66,11 @@ struct Profiles {
 impl Profiles {
     /// The profile that `scenario` means, and its hash.
     fn find(&self, scenario: &Scenario, folder: &Path) -> Result<(Arc<Profile>, String), String> {
+        if let Some(name) = scenario.group_profiles().first() {
+            return Err(format!(
+                "devices.N.profile = {name:?}: must be absent, as a point of a sweep runs on one profile"
+            ));
+        }
         if let Some(curves) = &scenario.profile.curves {
             let profile = Arc::new(curve_profile(curves));
             let json = serde_json::to_string(&*profile).map_err(|e| e.to_string())?;

@@ -1,6 +1,6 @@
 //! `enachi least`: the smallest band, budget, deadline, ... with which a policy still holds an accuracy.
 
-use super::simulate::{align_right, find_profile, plain_table, print, read_scenario};
+use super::simulate::{align_right, find_profiles, plain_table, print, read_scenario};
 use anyhow::{Context, bail};
 use enachi_sim::deployment::Deployment;
 use enachi_sim::least::{Least, most_probes, search};
@@ -164,12 +164,12 @@ fn probe(
     overrides.push(format!("{}={value:e}", args.key));
     let mut scenario = read_scenario(args.scenario.as_deref(), &overrides)?;
     scenario.policies = vec![policy.to_owned()];
-    let profile = find_profile(&scenario, args.scenario.as_deref(), args.profile.as_deref())?;
+    let profiles = find_profiles(&scenario, args.scenario.as_deref(), args.profile.as_deref())?;
     if args.profile.is_some() {
         scenario.profile.curves = None;
     }
-    let factory = PolicyFactory::new(&profile, scenario.baselines);
-    let deployment = Deployment::new(scenario, profile)?;
+    let deployment = Deployment::new(scenario, profiles)?;
+    let factory = PolicyFactory::on(&deployment);
     let (deployment, records) = simulate(deployment, &factory, cancel, &Unwatched)?;
     if records.interrupted {
         bail!("interrupted");
