@@ -1,8 +1,8 @@
 //! The upper bound against exhaustive search, closed forms, and what must hold at any prices.
 
 use enachi_core::bound::{
-    Cell, Device, EnergyPrices, FrameBound, FrameDual, MAX_BLOCKS, Prices, SlotTable, Transmitter,
-    Way, margin_snr,
+    BlindCut, BlindDevice, Cell, Device, EnergyPrices, FrameBound, FrameDual, MAX_BLOCKS, Prices,
+    Prospects, Respond, SlotTable, Transmitter, Way, margin_snr,
 };
 use enachi_core::radio::{Noise, Radio};
 
@@ -437,4 +437,77 @@ fn exhaustive_policies_stay_below_the_dual_and_come_near() {
     // Two frames of two devices are far from the many for which the dual is tight; still it is within an answer.
     let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
     assert!(mean < 0.8, "{mean} {gaps:?}");
+}
+
+/// A task that is not known is worth the mean over what it may be, at the best single cut; rounded upwards, not far.
+#[test]
+fn a_blind_choice_is_the_best_mean_of_what_tasks_may_be() {
+    let mut rough = Rough(5);
+    let mut excess = Vec::new();
+    for _ in 0..60 {
+        let cell = cell(&mut rough);
+        let transmitter = transmitter(&mut rough);
+        let gains = rough.fading(MEAN_GAIN, 12);
+        let most: f64 = gains
+            .iter()
+            .map(|g| bits(&cell, *g, 1.0, transmitter.power_max_w))
+            .sum();
+        // Two cuts, three tasks each with two checkpoints.
+        let fixed = [0.0, 1e-4 * rough.next()];
+        let windows = [0..12u32, 4..12];
+        let paths: Vec<Vec<Vec<(f64, f64)>>> = (0..2)
+            .map(|_| {
+                (0..3)
+                    .map(|_| {
+                        let first = most * rough.between(0.01, 0.1);
+                        let right = rough.next();
+                        vec![
+                            (0.0, 0.01),
+                            (first, right * rough.next()),
+                            (first * rough.between(1.2, 4.0), right),
+                        ]
+                    })
+                    .collect()
+            })
+            .collect();
+        let band = [[0.0, 0.05][rough.index(2)]; MAX_BLOCKS];
+        let energy_price = rough.between(1.0, 1e3);
+        // From devices that know their task, asked for one point of one path.
+        let mut expected = 0.0f64;
+        for cut in 0..2 {
+            let mut mean = 0.0;
+            for path in &paths[cut] {
+                let mut best = 0.0f64;
+                for (bits, right) in path {
+                    let way = Way {
+                        right: *right,
+                        fixed_energy_j: 0.0,
+                        bits: *bits,
+                        window: windows[cut].clone(),
+                    };
+                    let mut device = Device::new(1.0, transmitter);
+                    device.prepare(&cell, &[way], 0, &gains, &[]);
+                    best = best.max(device.respond(&band, energy_price, 1e-9).value);
+                }
+                mean += best / 3.0;
+            }
+            expected = expected.max(mean - energy_price * fixed[cut]);
+        }
+        let prospects: Vec<Prospects> = paths.iter().map(|paths| Prospects::new(paths)).collect();
+        let cuts = (0..2)
+            .map(|cut| BlindCut {
+                prospects: &prospects[cut],
+                fixed_energy_j: fixed[cut],
+                first: windows[cut].start,
+                end: windows[cut].end,
+            })
+            .collect();
+        let mut device = BlindDevice::new(1.0, transmitter, cuts, &[]);
+        device.prepare(&cell, 0, &gains);
+        let found = device.respond(&band, energy_price, 1e-9).value;
+        assert!(found >= expected - 1e-6, "{found} {expected}");
+        excess.push(found - expected);
+    }
+    let mean = excess.iter().sum::<f64>() / excess.len() as f64;
+    assert!(mean < 0.02, "{mean}");
 }

@@ -186,3 +186,55 @@ fn the_bound_is_the_same_on_any_number_of_threads() {
     };
     assert_eq!(on(1), on(3));
 }
+
+#[test]
+fn blind_on_a_curve_is_the_curve_at_what_the_band_carries() {
+    // One cut, one user, no fading, energy in plenty.
+    let overrides = [
+        "profile.candidates=[\"L2\"]",
+        "channel.fading=\"none\"",
+        "channel.bandwidth_hz=5e5",
+        "device.energy_budget_j=1e3",
+        "frames=4",
+        "warmup_frames=1",
+        "seeds=1",
+    ]
+    .map(String::from);
+    let text = include_str!("../../../scenarios/paper.toml");
+    let scenario = parse(text, "paper.toml", &overrides).unwrap();
+    let profile = curve_profile(scenario.profile.curves.as_ref().unwrap());
+    let factory = PolicyFactory::new(&profile, Default::default());
+    let (_, _, shares) = run(Deployment::new(scenario, profile).unwrap(), &factory);
+    // 349 MMAC at 0.1345 cycles take 23.47 ms at 2 GHz, the other 3740 take 25.15 ms at 20 GHz: slots 24 to 273.
+    let rate = 5e5 * (1.0 + 1.5e-11 * 2.0 / (1e-13 / 3e6 * 5e5f64)).log2();
+    let map_bits = 56.0 * 56.0 * 32.0;
+    let maps = ((274.0 - 24.0) * 1e-3 * rate / map_bits).floor();
+    let curve = |maps: f64| 0.8139 - 1.0 / (99.29 * maps / 256.0 - 0.289);
+    assert!(maps > 10.0 && maps < 200.0);
+    let found = shares[0].uncertain_bound;
+    // Bits are rounded down to 56 levels between one map and 256.
+    let rounded = (maps * 256f64.powf(1.0 / 55.0)).floor();
+    assert!(
+        found >= curve(maps) - 1e-4 && found <= curve(rounded + 1.0) + 4e-3,
+        "{found} {maps}"
+    );
+}
+
+#[test]
+fn policies_that_go_by_uncertainty_stay_below_the_blind_bound() {
+    let text = "policies = [\"enachi\", \"enachi-mux\", \"enachi+tail\", \"jpeg-equal-share\", \"best-static-cut\", \"device-only\"]\n\
+        frames = 100\nwarmup_frames = 5\nseeds = 4\n[channel]\nbandwidth_hz = 3e5\n\
+        [device]\nenergy_budget_j = 0.02\ndistance_m = [50, 150]\n[[devices]]\ncount = 4";
+    let (_, records, shares) = run(
+        Deployment::new(scenario(text), profile()).unwrap(),
+        &factory(),
+    );
+    for (name, share) in records.names.policies.iter().zip(&shares) {
+        // 1600 tasks: three standard errors are 3.5 points.
+        assert!(
+            share.accuracy <= share.uncertain_bound + 0.035,
+            "{name}: {share:?}"
+        );
+        assert!(share.uncertain_bound <= 1.0 && share.kept <= share.bound + 1e-9);
+    }
+}

@@ -42,7 +42,14 @@ pub struct Response {
     pub energy_j: f64,
 }
 
-/// A device-frame, ready to be asked.
+/// A device-frame that answers to prices.
+pub trait Respond {
+    /// What it does at band prices `band` (β by block) and `energy_price` μ \[1/J\], its value exact to `tolerance` and never
+    /// too low.
+    fn respond(&mut self, band: &Blocks, energy_price: f64, tolerance: f64) -> Response;
+}
+
+/// A device-frame whose answers are known, ready to be asked.
 #[derive(Clone, Debug)]
 pub struct Device {
     weight: f64,
@@ -162,10 +169,10 @@ impl Device {
     pub fn ways(&self) -> &[Way] {
         &self.ways[..self.kept]
     }
+}
 
-    /// The best way at band prices `band` (β by block) and `energy_price` μ \[1/J\], its value exact to `tolerance` and never
-    /// too low.
-    pub fn respond(&mut self, band: &Blocks, energy_price: f64, tolerance: f64) -> Response {
+impl Respond for Device {
+    fn respond(&mut self, band: &Blocks, energy_price: f64, tolerance: f64) -> Response {
         let power_price = energy_price * self.slot_s;
         let mut best = Response::default();
         // The last answer first: it is likely to beat the others at once.

@@ -1,6 +1,6 @@
 //! All devices of one frame: the price of its band.
 
-use super::device::{Device, Response};
+use super::device::{Respond, Response};
 use super::{Blocks, MAX_BLOCKS};
 
 /// The dual of a frame at given energy prices.
@@ -44,7 +44,7 @@ impl Side {
     /// Ask every device.
     fn ask(
         &mut self,
-        devices: &mut [Device],
+        devices: &mut [impl Respond],
         energy_prices: &[f64],
         capacity: &Blocks,
         band: Blocks,
@@ -74,7 +74,7 @@ impl FrameBound {
     /// `guess` the price to start from; `tolerance` how far above the least the result may be.
     pub fn solve(
         &mut self,
-        devices: &mut [Device],
+        devices: &mut [impl Respond],
         energy_prices: &[f64],
         capacity: &Blocks,
         guess: f64,

@@ -11,17 +11,20 @@
 //!
 //! Prices λ_m on the band of a frame and μ_n on the energy of a device separate it: what is left is, for every
 //! device-frame, the best of "nothing", "right without sending", and "the bits that make it right", with the cheapest way
-//! to deliver them ([`Device::respond`]). Any prices ≥ 0 give a valid bound; [`FrameBound`] looks for the best λ_m,
-//! [`EnergyPrices`] for the best μ_n. `docs/oracle.md` has the equations and why each step is a relaxation.
+//! to deliver them ([`Device`]). Any prices ≥ 0 give a valid bound; [`FrameBound`] looks for the best λ_m,
+//! [`EnergyPrices`] for the best μ_n. [`BlindDevice`] takes the place of [`Device`] where the task is not known when
+//! the cut is chosen. `docs/oracle.md` has the equations and why each step is a relaxation.
 
+mod blind;
 mod delivery;
 mod device;
 mod energy_price;
 mod frame;
 mod slots;
 
+pub use blind::{BlindCut, BlindDevice, Prospects};
 pub use delivery::{Delivery, Need};
-pub use device::{Device, Response, Way};
+pub use device::{Device, Respond, Response, Way};
 pub use energy_price::EnergyPrices;
 pub use frame::{FrameBound, FrameDual};
 pub use slots::{Cell, Flow, Prices, SlotTable, Transmitter, margin_snr};

@@ -4,11 +4,11 @@
 //! energy in any frame as long as the mean per device is kept; so do policies that plan again within a frame, less well.
 //! `docs/oracle.md` derives it.
 
+mod prospects;
 mod share;
 mod ways;
 
 pub use share::{OracleShare, oracle_shares};
-pub use ways::Knowledge;
 
 use crate::deployment::{Deployment, DeploymentError, Offer, OfferedCuts};
 use crate::scenario::CurveKind;
@@ -16,13 +16,16 @@ use crate::simulate::Monitor;
 use crate::world::arrivals::Arrivals;
 use crate::world::{Local, Places, World};
 use enachi_core::bound::{
-    Cell, Device, EnergyPrices, FrameBound, FrameDual, MAX_BLOCKS, Transmitter, Way,
+    BlindCut, BlindDevice, Cell, Device, EnergyPrices, FrameBound, FrameDual, MAX_BLOCKS,
+    Prospects, Respond, Transmitter,
 };
 use enachi_core::packet::{GainSource, Window};
 use enachi_core::task::{Candidate, StreamUse};
 use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use ways::{Worth, ways as add_ways, window};
+use ways::{add_ways, window};
 
 /// Passes over all frames per case, at most.
 const PASSES: usize = 14;
@@ -36,6 +39,17 @@ const CHUNK: u32 = 8;
 const DEARER: f64 = 1.1;
 /// Grants may exceed the band by what the runner lets pass.
 const BAND_SLACK: f64 = 1e-6;
+
+/// What the bound knows of tasks. All gains are known in either case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knowledge {
+    /// Which answers are right: a bound on every path, for every policy.
+    Answers,
+    /// Nothing when the cut is chosen; after that, which uncertainty (the tail's entropy) every checkpoint will have, and how
+    /// often answers of that uncertainty are right there. It bounds the expectation over tasks of policies that judge an
+    /// answer by its uncertainty. On a curve an answer's uncertainty *is* whether it is right.
+    Uncertainty,
+}
 
 /// Cuts and streams that the bound may use, per device.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,7 +157,8 @@ impl Point {
 struct Search<'a> {
     deployment: &'a Deployment,
     choices: &'a Choices,
-    worth: Worth,
+    /// By device and candidate, where the cut is chosen blindly.
+    blind: Option<Vec<Vec<Arc<Prospects>>>>,
     worlds: Vec<World>,
     /// Channels by seed, then frame and device; `None` in frames without a task.
     locals: Vec<Vec<Option<Local>>>,
@@ -208,7 +223,7 @@ impl<'a> Search<'a> {
         Self {
             at_stake: at_stake.collect(),
             locals,
-            worth: Worth::new(deployment, knowledge),
+            blind: (knowledge == Knowledge::Uncertainty).then(|| blind(deployment, choices)),
             deployment,
             choices,
             guesses: vec![vec![0.0; scenario.frames as usize]; seeds.len()],
@@ -369,23 +384,72 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn chunk(&self, seed: usize, frames: std::ops::Range<u32>) -> Vec<FrameDual> {
-        let mut devices: Vec<Device> = self
-            .deployment
-            .devices
-            .iter()
-            .zip(&self.weights)
-            .map(|(device, weight)| {
-                let transmitter = Transmitter {
-                    power_max_w: device.drawn_power_max_w,
-                    circuit_power_w: device.radio.circuit_power_w,
-                    tail_energy_j: device.radio.tail_power_w * device.radio.tail_time_s,
-                };
-                Device::new(*weight, transmitter)
+    fn chunk(&self, seed: usize, frames: Range<u32>) -> Vec<FrameDual> {
+        let slot_s = self.deployment.scenario.frame.slot_s;
+        let transmitters = self.deployment.devices.iter().map(|device| Transmitter {
+            power_max_w: device.drawn_power_max_w,
+            circuit_power_w: device.radio.circuit_power_w,
+            tail_energy_j: device.radio.tail_power_w * device.radio.tail_time_s,
+        });
+        let weighted = transmitters.zip(&self.weights);
+        let first = self.open.first;
+        let Some(blind) = &self.blind else {
+            let mut devices: Vec<Device> = weighted
+                .map(|(transmitter, weight)| Device::new(*weight, transmitter))
+                .collect();
+            let mut ways = Vec::new();
+            return self.duals(seed, frames, &mut devices, |device, n, task, gains| {
+                ways.clear();
+                if let Some(task) = task {
+                    for candidate in &self.choices.devices[n] {
+                        add_ways(self.deployment, n, candidate, task, &mut ways);
+                    }
+                }
+                device.prepare(&self.cell, &ways, first, gains, &[]);
+            });
+        };
+        let mut devices: Vec<BlindDevice> = weighted
+            .enumerate()
+            .map(|(n, (transmitter, weight))| {
+                let values = &self.deployment.devices[n].values;
+                let cuts = self.choices.devices[n].iter().zip(&blind[n]);
+                let cuts = cuts.map(|(candidate, prospects)| {
+                    let window = window(candidate, values.deadline_s, slot_s);
+                    BlindCut {
+                        prospects,
+                        fixed_energy_j: self.fixed_energy_j(n, candidate),
+                        first: window.first,
+                        end: window.end,
+                    }
+                });
+                BlindDevice::new(*weight, transmitter, cuts.collect(), &[])
             })
             .collect();
+        self.duals(seed, frames, &mut devices, |device, _, task, gains| {
+            if task.is_some() {
+                device.prepare(&self.cell, first, gains);
+            } else {
+                device.rest();
+            }
+        })
+    }
+
+    fn fixed_energy_j(&self, device: usize, candidate: &Candidate) -> f64 {
+        let scenario = &self.deployment.scenario;
+        let values = &self.deployment.devices[device].values;
+        (candidate.local_energy_j - values.idle_power_w * scenario.frame.length_s).max(0.0)
+    }
+
+    /// The frames' duals; `prepare` readies a device for its task, if it has one, and the gains of the open slots.
+    fn duals<D: Respond>(
+        &self,
+        seed: usize,
+        frames: Range<u32>,
+        devices: &mut [D],
+        mut prepare: impl FnMut(&mut D, usize, Option<f64>, &[f64]),
+    ) -> Vec<FrameDual> {
         let mut bound = FrameBound::default();
-        let (mut ways, mut gains) = (Vec::new(), Vec::new());
+        let mut gains = Vec::new();
         let mut capacity = [0.0; MAX_BLOCKS];
         capacity[0] = f64::from(self.open.slots());
         let tolerance = FRAME_TOLERANCE * self.weights.iter().sum::<f64>();
@@ -393,42 +457,22 @@ impl<'a> Search<'a> {
         let mut guess = 0.0;
         frames
             .map(|frame| {
-                for (index, device) in devices.iter_mut().enumerate() {
-                    let task = world.task(index as u32, frame);
-                    let place = frame as usize * self.weights.len() + index;
-                    ways.clear();
+                for (n, device) in devices.iter_mut().enumerate() {
+                    let index = n as u32;
+                    gains.clear();
+                    let place = frame as usize * self.weights.len() + n;
                     let Some(local) = self.locals[seed][place] else {
-                        // Nothing to do, and nothing to win.
-                        ways.push(Way {
-                            right: 0.0,
-                            fixed_energy_j: 0.0,
-                            bits: 0.0,
-                            window: 0..0,
-                        });
-                        device.prepare(&self.cell, &ways, self.open.first, &[], &[]);
+                        prepare(device, n, None, &gains);
                         continue;
                     };
-                    for candidate in &self.choices.devices[index] {
-                        add_ways(
-                            self.deployment,
-                            &self.worth,
-                            index,
-                            candidate,
-                            task,
-                            &mut ways,
-                        );
-                    }
-                    gains.clear();
-                    if ways.iter().any(|way| way.bits > 0.0) {
-                        let mut source = world.gains(index as u32, frame, local);
-                        gains.extend((self.open.first..self.open.end).map(|k| source.gain(k)));
-                    }
-                    device.prepare(&self.cell, &ways, self.open.first, &gains, &[]);
+                    let mut source = world.gains(index, frame, local);
+                    gains.extend((self.open.first..self.open.end).map(|k| source.gain(k)));
+                    prepare(device, n, Some(world.task(index, frame)), &gains);
                 }
                 let known = self.guesses[seed][frame as usize];
                 let mut dual = FrameDual::default();
                 bound.solve(
-                    &mut devices,
+                    devices,
                     self.prices[seed].prices(),
                     &capacity,
                     if known > 0.0 { known } else { guess },
@@ -440,6 +484,33 @@ impl<'a> Search<'a> {
             })
             .collect()
     }
+}
+
+/// What tasks may turn out to be, by device and candidate; made once per cut and stream.
+fn blind(deployment: &Deployment, choices: &Choices) -> Vec<Vec<Arc<Prospects>>> {
+    type Key = (usize, u32, Option<u32>, bool);
+    let mut made: Vec<(Key, Arc<Prospects>)> = Vec::new();
+    let mut of = |device: usize, candidate: &Candidate| {
+        let network = deployment.devices[device].network;
+        let key = (
+            network,
+            candidate.cut,
+            candidate.stream,
+            candidate.feasible(),
+        );
+        match made.iter().find(|(known, _)| *known == key) {
+            Some((_, prospects)) => Arc::clone(prospects),
+            None => {
+                let prospects = Arc::new(prospects::prospects(deployment, device, candidate));
+                made.push((key, Arc::clone(&prospects)));
+                prospects
+            }
+        }
+    };
+    let devices = choices.devices.iter().enumerate();
+    devices
+        .map(|(n, candidates)| candidates.iter().map(|c| of(n, c)).collect())
+        .collect()
 }
 
 /// Channels of all frames and devices; `None` where there is no task.
