@@ -25,7 +25,6 @@ pub mod tally;
 mod work;
 
 pub use merge::{TIMING_FILE, merge, read_plan};
-pub use points::Setting;
 
 use crate::journal::{Journal, JournalError};
 use crate::plan::{PLAN_FILE, Plan, Shard};

@@ -2,8 +2,9 @@
 
 use crate::journal::{Entry, Journal, JournalError};
 use crate::plan::{Run, Runs};
+use crate::points::Setting;
 use crate::tally::{Tally, Tallying};
-use crate::{Monitor, Setting, Watch};
+use crate::{Monitor, Watch};
 use enachi_core::profile::Profile;
 use enachi_core::record::Names;
 use enachi_sim::bootstrap::ClusterWeights;

@@ -1,0 +1,101 @@
+//! What a sweep costs beyond the bare simulator: the same runs with a sink that drops every record, and as a sweep with its
+//! statistics, journal and dataset. CPU time of one thread, so other programs hardly disturb it:
+//! `cargo bench -p enachi-sweep --bench overhead`.
+
+use enachi_core::record::FrameRecord;
+use enachi_sim::deployment::{Deployment, curve_profile};
+use enachi_sim::policies::PolicyFactory;
+use enachi_sim::runner::{Runner, Sink};
+use enachi_sim::scenario::parse;
+use enachi_sim::simulate::variants;
+use enachi_sweep::plan::Shard;
+use enachi_sweep::{RunOptions, Sweep, Unwatched, merge};
+
+const SCENARIO: &str = include_str!("../../../scenarios/paper.toml");
+const POLICIES: [&str; 4] = ["enachi", "enachi+stop-entropy", "effect-dnn", "sc-cao"];
+const USERS: [u32; 3] = [1, 5, 25];
+const SETTINGS: [&str; 4] = [
+    "frames=300",
+    "warmup_frames=50",
+    "seeds=4",
+    "channel.bandwidth_hz=20e6",
+];
+
+struct Dropped;
+
+impl Sink for Dropped {
+    fn frame(&mut self, record: FrameRecord) {
+        std::hint::black_box(&record);
+    }
+}
+
+/// CPU time of this thread \[s\].
+fn cpu_s() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")
+        .expect("Linux counts CPU time per thread");
+    let nanoseconds = text
+        .split_whitespace()
+        .next()
+        .and_then(|field| field.parse::<f64>().ok());
+    nanoseconds.expect("the first field is nanoseconds on a CPU") * 1e-9
+}
+
+fn bare() {
+    for users in USERS {
+        let mut overrides: Vec<String> = SETTINGS.iter().map(|s| s.to_string()).collect();
+        overrides.push(format!("devices.0.count={users}"));
+        let mut scenario = parse(SCENARIO, "paper.toml", &overrides).expect("a scenario");
+        scenario.policies = POLICIES.map(String::from).to_vec();
+        let profile = curve_profile(scenario.profile.curves.as_ref().expect("curves"));
+        let factory = PolicyFactory::new(&profile, scenario.baselines);
+        let mut deployment = Deployment::new(scenario, profile).expect("deployed");
+        let variants = variants(&mut deployment, &factory).expect("policies");
+        for (index, variant) in variants.into_iter().enumerate() {
+            for seed in deployment.scenario.seed_range() {
+                let mut runner =
+                    Runner::new(&deployment, &factory, variant.clone(), index as u16, seed)
+                        .expect("runs");
+                for _ in 0..deployment.scenario.frames {
+                    runner.plan();
+                    runner.execute(&mut Dropped);
+                }
+            }
+        }
+    }
+}
+
+fn swept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("paper.toml"), SCENARIO).expect("written");
+    let text = format!(
+        "name = \"overhead\"\nscenario = \"paper.toml\"\npolicies = {POLICIES:?}\n[set]\n{}\n[[sweep]]\nname = \"users\"\n\
+         [[sweep.axis]]\nkey = \"devices.0.count\"\nvalues = {USERS:?}\n",
+        SETTINGS.join("\n")
+    );
+    let sweep = Sweep::parse(&text, &folder.path().join("sweep.toml")).expect("a sweep file");
+    let options = RunOptions {
+        shard: Shard::WHOLE,
+        threads: 1,
+        ..RunOptions::default()
+    };
+    let out = folder.path().join("out");
+    sweep.run(&out, &options, &Unwatched).expect("runs");
+    merge(&out, &[]).expect("merges");
+}
+
+fn main() {
+    let timed = |run: fn()| {
+        let before = cpu_s();
+        run();
+        cpu_s() - before
+    };
+    let (mut bare_s, mut swept_s) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..5 {
+        bare_s = bare_s.min(timed(bare));
+        swept_s = swept_s.min(timed(swept));
+    }
+    println!(
+        "bare simulator {bare_s:.3} s, sweep {swept_s:.3} s, overhead {:+.1} % (least of 5, CPU time)",
+        (swept_s / bare_s - 1.0) * 100.0
+    );
+}
