@@ -15,6 +15,7 @@
 //! while it runs and kept in a [`journal`]; [`merge()`] turns journals into the dataset of `docs/sweep-format.md`. A policy of
 //! one's own joins with [`Sweep::with_policy`].
 
+mod curves;
 pub mod journal;
 mod merge;
 pub mod plan;

@@ -1,9 +1,10 @@
 //! From the journals of all shards to the dataset: the same bytes however the runs were spread.
 
 use crate::SweepError;
+use crate::curves::curve_rows;
 use crate::journal::{Entry, Index, Place, read_entry};
 use crate::plan::{PLAN_FILE, Plan, Shard};
-use crate::stats::{PolicyOutcome, axis_columns, curve_rows, tables};
+use crate::stats::{PolicyOutcome, axis_columns, tables};
 use enachi_data::sweep::{
     DatasetError, DatasetWriter, FORMAT, FORMAT_VERSION, Failure, Manifest, check_version,
     write_atomically,

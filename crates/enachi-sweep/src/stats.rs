@@ -1,12 +1,11 @@
 //! From the tallies of a point to the rows of the dataset.
 
-use crate::plan::{Plan, PointPlan, StreamCurve};
+use crate::plan::{Plan, PointPlan};
 use crate::tally::{BITS_BINS, Bin, DeviceTally, FRACTION_BINS, SLOT_BINS, Tally};
-use enachi_core::curve::AccuracyCurve;
 use enachi_core::record::{Outcome, StopReason};
 use enachi_data::sweep::{
-    AxisColumn, AxisValues, CurveRow, CutRow, DeviceRow, ExampleRow, HistogramRow, PairRow,
-    PointRow, PointTables, SeedRow, SlotRow, TrajectoryRow,
+    AxisColumn, AxisValues, CutRow, DeviceRow, ExampleRow, HistogramRow, PairRow, PointRow,
+    PointTables, SeedRow, SlotRow, TrajectoryRow,
 };
 use enachi_sim::bootstrap::{accuracies, interval, seed_means};
 
@@ -228,9 +227,14 @@ impl At<'_> {
                 devices: self.plan.devices,
                 device_frames: n,
                 tasks,
+                failed_frames: count(seeds, |t| t.failed_frames),
                 accuracy: drawn.accuracy,
                 accuracy_low,
                 accuracy_high,
+                accuracy_settled: share(
+                    count(seeds, |t| t.settled_right),
+                    count(seeds, |t| t.settled_tasks),
+                ),
                 energy_j: mean(&|t| t.energy_j.iter().sum()),
                 energy_local_j: mean(&|t| t.energy_j[0]),
                 energy_codec_j: mean(&|t| t.energy_j[1]),
@@ -533,11 +537,12 @@ fn settled_energy_j(tally: &Tally) -> f64 {
 }
 
 /// All figures of a row.
-fn figures(row: &mut PointRow) -> [&mut f64; 31] {
+fn figures(row: &mut PointRow) -> [&mut f64; 32] {
     [
         &mut row.accuracy,
         &mut row.accuracy_low,
         &mut row.accuracy_high,
+        &mut row.accuracy_settled,
         &mut row.energy_j,
         &mut row.energy_local_j,
         &mut row.energy_codec_j,
@@ -567,56 +572,4 @@ fn figures(row: &mut PointRow) -> [&mut f64; 31] {
         &mut row.fairness_energy,
         &mut row.worst_device_accuracy,
     ]
-}
-
-/// Measured means beside ENACHI (14), for every stream of the profiles.
-pub fn curve_rows(curves: &[StreamCurve]) -> Vec<CurveRow> {
-    let mut rows = Vec::new();
-    for curve in curves {
-        let fitted = curve
-            .surrogate
-            .and_then(|fit| AccuracyCurve::fitted(&fit, curve.total_bits).ok());
-        let row = |fraction: f64, accuracy: [f64; 3]| {
-            let fit = curve.surrogate;
-            let parameter = |value: fn(&enachi_core::profile::Surrogate) -> f64| {
-                fit.as_ref().map_or(f64::NAN, value)
-            };
-            CurveRow {
-                profile: curve.profile.clone(),
-                cut: curve.cut.clone(),
-                stream: curve.stream.clone(),
-                fraction,
-                bits: fraction * curve.total_bits,
-                accuracy: accuracy[0],
-                accuracy_low: accuracy[1],
-                accuracy_high: accuracy[2],
-                fitted: fitted
-                    .as_ref()
-                    .map_or(f64::NAN, |fit| fit.accuracy(fraction * curve.total_bits)),
-                a0: parameter(|fit| fit.a0),
-                a1: parameter(|fit| fit.a1),
-                a2: parameter(|fit| fit.a2),
-                floor: parameter(|fit| fit.floor),
-                rmse: parameter(|fit| fit.rmse),
-                max_error: parameter(|fit| fit.max_error),
-            }
-        };
-        match &curve.measured {
-            Some(measured) => rows.extend((0..measured.bits.len()).map(|c| {
-                let accuracy = [
-                    measured.top1[c],
-                    measured.top1_low[c],
-                    measured.top1_high[c],
-                ];
-                CurveRow {
-                    bits: measured.bits[c],
-                    ..row(measured.bits[c] / curve.total_bits, accuracy)
-                }
-            })),
-            None => {
-                rows.extend((0..=100).map(|percent| row(f64::from(percent) / 100.0, [f64::NAN; 3])))
-            }
-        }
-    }
-    rows
 }

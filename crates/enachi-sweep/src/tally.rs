@@ -3,7 +3,7 @@
 use enachi_core::record::{FrameRecord, Names, Outcome, SlotRecord, StopReason};
 use enachi_sim::bootstrap::{ClusterTally, ClusterWeights, Sketch};
 use enachi_sim::deployment::Deployment;
-use enachi_sim::runner::Sink;
+use enachi_sim::runner::{FailedFrame, Sink};
 use serde::{Deserialize, Serialize};
 
 /// Most windows of a trajectory.
@@ -34,7 +34,13 @@ pub struct Tally {
     pub energy_j: [f64; 3],
     /// Device-frames after the warm-up.
     pub settled_frames: u64,
-    /// Their energy \[J\].
+    /// Of them, those with a task.
+    pub settled_tasks: u64,
+    /// Of those, the right answers.
+    pub settled_right: u64,
+    /// Frames in which the policy failed and so sent nothing.
+    pub failed_frames: u64,
+    /// Energy after the warm-up \[J\].
     pub settled_energy_j: f64,
     /// Sum of Q over them \[J\].
     pub settled_queue_j: f64,
@@ -344,6 +350,8 @@ impl Sink for Tallying<'_> {
         tally.energy_j[2] += record.energy_transmit_j;
         if settled {
             tally.settled_frames += 1;
+            tally.settled_tasks += u64::from(task);
+            tally.settled_right += right;
             tally.settled_energy_j += energy_j;
             tally.settled_queue_j += record.energy_queue_j;
         }
@@ -395,5 +403,9 @@ impl Sink for Tallying<'_> {
         ];
         self.example_slots
             .push((record.slot, record.checkpoint, values));
+    }
+
+    fn failure(&mut self, _failure: FailedFrame) {
+        self.tally.failed_frames += 1;
     }
 }

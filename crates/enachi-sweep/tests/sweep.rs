@@ -156,6 +156,11 @@ fn figures_are_those_of_the_simulator() {
             );
             assert_eq!(row.device_frames, of.device_frames);
             for (name, ours, theirs) in [
+                (
+                    "settled accuracy",
+                    row.accuracy_settled,
+                    of.accuracy_after_warmup,
+                ),
                 ("energy", row.energy_j, of.energy_j),
                 ("settled", row.energy_settled_j, of.energy_after_warmup_j),
                 ("local", row.energy_local_j, of.energy_local_j),

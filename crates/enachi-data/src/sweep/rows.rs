@@ -25,12 +25,16 @@ row! {
         device_frames: u64,
         /// Of them, those with a task. Accuracy, bits, outcomes and other means but energy count over these.
         tasks: u64,
+        /// Frames in which the policy failed (no plan, or one that cannot be) and so sent nothing, over all seeds.
+        failed_frames: u64,
         /// Right answers, ENACHI (10).
         accuracy: f64,
         /// Lower end.
         accuracy_low: f64,
         /// Upper end.
         accuracy_high: f64,
+        /// Right answers without the warm-up frames.
+        accuracy_settled: f64,
         /// Mean energy per device-frame \[J\].
         energy_j: f64,
         /// Of it, head and idling.
