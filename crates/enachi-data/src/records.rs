@@ -4,6 +4,7 @@
 
 mod columns;
 mod read;
+pub mod scan;
 mod text;
 
 use arrow_array::builder::{BooleanBuilder, Float64Builder, StringBuilder, UInt64Builder};

@@ -2,7 +2,7 @@
 
 /// An axis-aligned box on the page \[px\], y downwards.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Box2 {
+pub struct Box2 {
     pub x: f64,
     pub y: f64,
     pub width: f64,
@@ -14,7 +14,7 @@ impl Box2 {
         x >= self.x && x <= self.x + self.width && y >= self.y && y <= self.y + self.height
     }
 
-    fn overlap(&self, other: &Box2) -> f64 {
+    pub(crate) fn overlap(&self, other: &Box2) -> f64 {
         let extent = |a: f64, la: f64, b: f64, lb: f64| ((a + la).min(b + lb) - a.max(b)).max(0.0);
         extent(self.x, self.width, other.x, other.width)
             * extent(self.y, self.height, other.y, other.height)

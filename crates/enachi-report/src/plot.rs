@@ -267,7 +267,7 @@ impl CurveFigure {
 }
 
 fn svg_of(scene: &Scene) -> String {
-    renumbered(&kuva::backend::svg::SvgBackend.render_scene(scene))
+    renumbered(&kuva::backend::svg::SvgBackend.render_scene(scene), "kuva")
 }
 
 fn png_of(scene: &Scene) -> Result<Vec<u8>, PlotError> {
@@ -290,15 +290,15 @@ fn save(scene: &Scene, path: &Path) -> Result<(), PlotError> {
     })
 }
 
-/// The document with its clip paths numbered from 0: the plotting crate counts them over the life of the process, and
-/// the same figure must give the same bytes.
-fn renumbered(svg: &str) -> String {
+/// The document with its clip paths numbered from 0 behind `name`: the plotting crate counts them over the life of the
+/// process, and the same figure must give the same bytes.
+pub(crate) fn renumbered(svg: &str, name: &str) -> String {
     const ID: &str = "kuva-clip-";
     let mut seen: Vec<&str> = Vec::new();
     let mut out = String::with_capacity(svg.len());
     let mut rest = svg;
     while let Some(at) = rest.find(ID) {
-        let (before, after) = rest.split_at(at + ID.len());
+        let (before, after) = (&rest[..at], &rest[at + ID.len()..]);
         let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, after) = after.split_at(digits);
         let index = seen.iter().position(|&n| n == number).unwrap_or(seen.len());
@@ -306,7 +306,7 @@ fn renumbered(svg: &str) -> String {
             seen.push(number);
         }
         out.push_str(before);
-        out.push_str(&index.to_string());
+        out.push_str(&format!("{name}-clip-{index}"));
         rest = after;
     }
     out + rest

@@ -1,9 +1,10 @@
 //! The figure of a run: accuracy with its interval and energy by part, one row per policy.
 
-use crate::colour;
+use crate::draw::ink::{Ink, Style};
+use crate::draw::scale::{Scale, short, tick, upper_part};
+use crate::draw::{Drawing, Pen, Type, fitted, png_file, svg_file, text_width};
 use crate::plot::PlotError;
-use kuva::render::color::Color;
-use kuva::render::render::{Primitive, Scene, TextAnchor};
+use kuva::render::render::{Scene, TextAnchor};
 use std::path::Path;
 
 /// One policy.
@@ -22,7 +23,7 @@ pub struct PolicyRow {
 /// Accuracy and energy of several policies.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyFigure {
-    /// First line.
+    /// First line; may be empty.
     pub title: String,
     /// Second line.
     pub subtitle: String,
@@ -32,50 +33,36 @@ pub struct PolicyFigure {
 
 /// Page \[px\], as wide as the other figures.
 const WIDTH: f64 = 900.0;
-const TOP: f64 = 92.0;
-const BOTTOM: f64 = 62.0;
-const ROW: f64 = 34.0;
+const TITLE: f64 = 54.0;
+const LEGEND: f64 = 36.0;
+const BOTTOM: f64 = 58.0;
+const ROW: f64 = 32.0;
 const GAP: f64 = 44.0;
-const RIGHT: f64 = 64.0;
-/// Pixels of a PNG per pixel of the page.
-const PNG_SCALE: f32 = 3.0;
-/// Width of an average character of the bundled sans-serif face, per pixel of its size.
-const CHARACTER_WIDTH: f64 = 0.56;
+const RIGHT: f64 = 60.0;
 const NAME_SIZE: u32 = 13;
-const GREY: &str = "#777777";
-const GRID: &str = "#e4e4e4";
+/// Names of policies are cut to this \[px\].
+const NAME_WIDTH: f64 = 250.0;
 /// Parts of the energy, in the order of [`PolicyRow::energy_j`].
-const PARTS: [(&str, &str); 3] = [
-    ("head", colour::CATEGORIES[0]),
-    ("encoder", colour::CATEGORIES[5]),
-    ("radio", colour::CATEGORIES[1]),
+const PARTS: [(&str, Ink); 3] = [
+    ("head", Ink::Series(0)),
+    ("encoder", Ink::Series(5)),
+    ("radio", Ink::Series(1)),
 ];
 
 impl PolicyFigure {
     /// The figure as an SVG document.
     pub fn svg(&self) -> String {
-        kuva::backend::svg::SvgBackend.render_scene(&self.scene())
+        svg_file(self)
     }
 
-    /// The figure as a PNG image.
-    ///
-    /// # Errors
-    /// When the rasteriser fails.
-    pub fn png(&self) -> Result<Vec<u8>, PlotError> {
-        kuva::RasterBackend::new()
-            .with_scale(PNG_SCALE)
-            .render_scene(&self.scene())
-            .map_err(PlotError::Render)
-    }
-
-    /// Write both: `path` with the endings `.svg` and `.png`.
+    /// Write `path` with the endings `.svg` and `.png`.
     ///
     /// # Errors
     /// When drawing or writing fails.
     pub fn save_both(&self, path: &Path) -> Result<(), PlotError> {
         let files = [
             (path.with_extension("svg"), self.svg().into_bytes()),
-            (path.with_extension("png"), self.png()?),
+            (path.with_extension("png"), png_file(self)?),
         ];
         for (file, bytes) in files {
             std::fs::write(&file, bytes).map_err(|error| PlotError::Io {
@@ -85,318 +72,158 @@ impl PolicyFigure {
         }
         Ok(())
     }
+}
 
-    fn scene(&self) -> Scene {
-        let bottom = TOP + ROW * self.rows.len().max(1) as f64;
+impl Drawing for PolicyFigure {
+    fn scene(&self, style: Style) -> Scene {
+        let title = if self.title.is_empty() { 0.0 } else { TITLE };
+        let top = title + LEGEND;
+        let bottom = top + ROW * self.rows.len().max(1) as f64;
         let mut scene = Scene::new(WIDTH, bottom + BOTTOM);
-        scene.font_family = Some("DejaVu Sans, Helvetica, Arial, sans-serif".into());
-        let longest = self.rows.iter().map(|r| r.name.chars().count()).max();
-        let names = longest.unwrap_or(0) as f64 * CHARACTER_WIDTH * f64::from(NAME_SIZE);
-        let left = (names + 34.0).clamp(90.0, 330.0);
+        let mut pen = Pen {
+            scene: &mut scene,
+            style,
+        };
+        let names = self.rows.iter().map(|r| text_width(&r.name, NAME_SIZE));
+        let left = names.fold(60.0, f64::max).min(NAME_WIDTH) + 30.0;
         let width = (WIDTH - left - GAP - RIGHT) / 2.0;
-        label(
-            &mut scene,
-            (left, 26.0),
-            TextAnchor::Start,
-            &self.title,
-            17,
-            colour::INK,
-            true,
-        );
-        label(
-            &mut scene,
-            (left, 46.0),
-            TextAnchor::Start,
-            &self.subtitle,
-            12,
-            GREY,
-            false,
-        );
-        let accuracy = Axis::around(
-            self.rows
-                .iter()
-                .flat_map(|r| [r.accuracy[1] * 100.0, r.accuracy[2] * 100.0]),
+        if !self.title.is_empty() {
+            let mut kind = Type::new(17, TextAnchor::Start, Ink::Text);
+            kind.bold = true;
+            pen.text((left, 26.0), &self.title, kind);
+            let kind = Type::new(12, TextAnchor::Start, Ink::Muted);
+            pen.text((left, 46.0), &self.subtitle, kind);
+        }
+        let means: Vec<f64> = self.rows.iter().map(|r| r.accuracy[0] * 100.0).collect();
+        let least = upper_part(&means).into_iter().fold(f64::INFINITY, f64::min);
+        let shown = self.rows.iter().filter(|r| r.accuracy[0] * 100.0 >= least);
+        let ends = shown.flat_map(|r| r.accuracy.map(|a| a * 100.0));
+        let accuracy = Across {
+            scale: Scale::over(ends, false),
             left,
             width,
-        );
+        };
         let most = self
             .rows
             .iter()
-            .map(|r| r.energy_j.iter().sum::<f64>().max(r.budget_j));
-        let energy = Axis::from_zero(most.fold(0.0, f64::max) * 1000.0, left + width + GAP, width);
+            .map(|r| r.energy_j.iter().sum::<f64>().max(r.budget_j) * 1000.0);
+        let energy = Across {
+            scale: Scale::over(most, true),
+            left: left + width + GAP,
+            width,
+        };
         for index in (1..self.rows.len()).step_by(2) {
-            let y = TOP + ROW * (index as f64 + 0.5);
-            scene.add(rect(14.0, y - ROW / 2.0, WIDTH - 28.0, ROW, "#f6f6f6"));
+            let y = top + ROW * index as f64;
+            pen.rect((14.0, y), (WIDTH - 28.0, ROW), Ink::Stripe);
         }
-        accuracy.draw(
-            &mut scene,
-            bottom,
-            "accuracy of answers in %, with 95 % interval",
+        accuracy.draw(&mut pen, (top, bottom), "accuracy [%], with 95 % interval");
+        energy.draw(
+            &mut pen,
+            (top, bottom),
+            "mean energy per task and device [mJ]",
         );
-        energy.draw(&mut scene, bottom, "mean energy per task and device in mJ");
         for (index, row) in self.rows.iter().enumerate() {
-            let y = TOP + ROW * (index as f64 + 0.5);
-            let name = (left - 14.0, y + 4.5);
-            label(
-                &mut scene,
-                name,
-                TextAnchor::End,
-                &row.name,
-                NAME_SIZE,
-                colour::INK,
-                index == 0,
-            );
-            draw_accuracy(&mut scene, &accuracy, row, y);
-            draw_energy(&mut scene, &energy, row, y);
+            let y = top + ROW * (index as f64 + 0.5);
+            let mut kind = Type::new(NAME_SIZE, TextAnchor::End, Ink::Text);
+            kind.bold = index == 0;
+            let name = fitted(&row.name, NAME_SIZE, NAME_WIDTH);
+            pen.text((left - 14.0, y + 4.5), &name, kind);
+            draw_accuracy(&mut pen, &accuracy, row, y);
+            draw_energy(&mut pen, &energy, row, y);
         }
-        draw_legend(
-            &mut scene,
-            energy.left,
-            self.rows.iter().any(|r| r.budget_j > 0.0),
-        );
+        let budget = self.rows.iter().any(|r| r.budget_j > 0.0);
+        draw_legend(&mut pen, (energy.left, top - 14.0), budget);
         scene
     }
 }
 
-fn draw_accuracy(scene: &mut Scene, axis: &Axis, row: &PolicyRow, y: f64) {
-    let [mean, low, high] = row.accuracy.map(|a| axis.at(a * 100.0));
-    let ink = colour::CATEGORIES[0];
-    scene.add(line((low, y), (high, y), ink, 2.0, None));
-    for x in [low, high] {
-        scene.add(line((x, y - 4.5), (x, y + 4.5), ink, 2.0, None));
+fn draw_accuracy(pen: &mut Pen<'_>, axis: &Across, row: &PolicyRow, y: f64) {
+    let [mean, low, high] = row.accuracy.map(|a| a * 100.0);
+    let tip = format!("{}\n{mean:.2} % [{low:.2}, {high:.2}]", row.name);
+    if mean < axis.scale.low {
+        let kind = Type::new(12, TextAnchor::Start, Ink::Muted);
+        pen.text((axis.left + 4.0, y + 4.0), &format!("◂ {mean:.1} %"), kind);
+        return;
     }
-    scene.add(Primitive::Circle {
-        cx: mean,
-        cy: y,
-        r: 4.6,
-        fill: Color::from(ink),
-        fill_opacity: None,
-        stroke: Some(Color::from("#ffffff")),
-        stroke_width: Some(1.0),
+    pen.tip(&tip, |pen| {
+        let [mean, low, high] = [mean, low, high].map(|a| axis.at(a));
+        pen.line((low, y), (high, y), Ink::Series(0), 2.0, "");
+        for x in [low, high] {
+            pen.line((x, y - 4.5), (x, y + 4.5), Ink::Series(0), 2.0, "");
+        }
+        pen.dot((mean, y), 4.6, Ink::Series(0));
     });
 }
 
-fn draw_energy(scene: &mut Scene, axis: &Axis, row: &PolicyRow, y: f64) {
+fn draw_energy(pen: &mut Pen<'_>, axis: &Across, row: &PolicyRow, y: f64) {
     let mut from = 0.0;
-    for (part, (_, ink)) in row.energy_j.iter().zip(PARTS) {
+    for (part, (name, ink)) in row.energy_j.iter().zip(PARTS) {
         let to = from + part * 1000.0;
         let (x, end) = (axis.at(from), axis.at(to));
-        scene.add(rect(x, y - 8.5, end - x, 17.0, ink));
+        let tip = format!("{}\n{name}: {:.2} mJ", row.name, part * 1000.0);
+        pen.tip(&tip, |pen| pen.rect((x, y - 8.5), (end - x, 17.0), ink));
         from = to;
     }
+    let allowance = axis.at(row.budget_j * 1000.0);
     if row.budget_j > 0.0 {
-        let x = axis.at(row.budget_j * 1000.0);
-        scene.add(line(
-            (x, y - ROW / 2.0),
-            (x, y + ROW / 2.0),
-            colour::INK,
-            1.4,
-            Some("4 3"),
-        ));
+        let ends = ((allowance, y - ROW / 2.0), (allowance, y + ROW / 2.0));
+        pen.line(ends.0, ends.1, Ink::Text, 1.4, "4 3");
     }
     let figure = short(from);
     // A figure that the allowance's line would cross goes behind the line.
     let gap = 5.0;
     let start = axis.at(from) + gap;
-    let allowance = axis.at(row.budget_j * 1000.0);
-    let width = 7.0 * figure.len() as f64;
+    let width = 7.0 * figure.chars().count() as f64;
     let crossed = row.budget_j > 0.0 && (start - gap..start + width).contains(&allowance);
     let start = if crossed { allowance + gap } else { start };
-    label(
-        scene,
-        (start, y + 4.0),
-        TextAnchor::Start,
-        &figure,
-        11,
-        colour::INK,
-        false,
-    );
+    let kind = Type::new(11, TextAnchor::Start, Ink::Text);
+    pen.text((start, y + 4.0), &figure, kind);
 }
 
-fn draw_legend(scene: &mut Scene, left: f64, budget: bool) {
-    let (mut x, y) = (left, TOP - 16.0);
+fn draw_legend(pen: &mut Pen<'_>, (mut x, y): (f64, f64), budget: bool) {
+    let kind = Type::new(12, TextAnchor::Start, Ink::Text);
     for (name, ink) in PARTS {
-        scene.add(rect(x, y - 9.0, 11.0, 11.0, ink));
-        label(
-            scene,
-            (x + 16.0, y),
-            TextAnchor::Start,
-            name,
-            12,
-            colour::INK,
-            false,
-        );
-        x += 16.0 + 7.0 * name.len() as f64 + 18.0;
+        pen.rect((x, y - 9.0), (11.0, 11.0), ink);
+        pen.text((x + 16.0, y), name, kind);
+        x += 16.0 + text_width(name, 12) + 18.0;
     }
     if budget {
-        scene.add(line(
-            (x + 4.0, y - 11.0),
-            (x + 4.0, y + 3.0),
-            colour::INK,
-            1.4,
-            Some("4 3"),
-        ));
-        label(
-            scene,
-            (x + 12.0, y),
-            TextAnchor::Start,
-            "allowance",
-            12,
-            colour::INK,
-            false,
-        );
+        let at = x + 4.0;
+        pen.line((at, y - 11.0), (at, y + 3.0), Ink::Text, 1.4, "4 3");
+        pen.text((x + 12.0, y), "allowance", kind);
     }
 }
 
 /// A horizontal axis over part of the page.
-struct Axis {
-    low: f64,
-    high: f64,
-    step: f64,
+struct Across {
+    scale: Scale,
     left: f64,
     width: f64,
 }
 
-impl Axis {
-    /// Over `values`, widened to whole steps.
-    fn around(values: impl Iterator<Item = f64>, left: f64, width: f64) -> Self {
-        let (low, high) = values
-            .filter(|v| v.is_finite())
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
-                (low.min(v), high.max(v))
-            });
-        let (low, high) = if low <= high {
-            (low, high)
-        } else {
-            (0.0, 100.0)
-        };
-        let step = step((high - low).max(1.0));
-        Self {
-            low: (low / step).floor() * step,
-            high: (high / step + 1e-9).ceil().max((low / step).floor() + 1.0) * step,
-            step,
-            left,
-            width,
-        }
-    }
-
-    fn from_zero(high: f64, left: f64, width: f64) -> Self {
-        let high = if high > 0.0 { high } else { 1.0 };
-        let step = step(high);
-        Self {
-            low: 0.0,
-            high: (high / step).ceil() * step,
-            step,
-            left,
-            width,
-        }
-    }
-
+impl Across {
     fn at(&self, value: f64) -> f64 {
-        self.left + self.width * (value - self.low) / (self.high - self.low)
+        let Scale { low, high, .. } = self.scale;
+        self.left + self.width * (value - low) / (high - low)
     }
 
-    fn draw(&self, scene: &mut Scene, bottom: f64, name: &str) {
-        let ticks = ((self.high - self.low) / self.step).round() as u32;
-        for tick in 0..=ticks {
-            let value = self.low + self.step * f64::from(tick);
+    fn draw(&self, pen: &mut Pen<'_>, (top, bottom): (f64, f64), name: &str) {
+        let Scale {
+            low, high, step, ..
+        } = self.scale;
+        let ticks = ((high - low) / step).round() as u32;
+        for index in 0..=ticks {
+            let value = low + step * f64::from(index);
             let x = self.at(value);
-            scene.add(line((x, TOP), (x, bottom), GRID, 1.0, None));
-            let digits = (-self.step.log10().floor()).max(0.0) as usize;
-            let text = format!("{value:.digits$}");
-            label(
-                scene,
-                (x, bottom + 18.0),
-                TextAnchor::Middle,
-                &text,
-                12,
-                colour::INK,
-                false,
-            );
+            pen.line((x, top), (x, bottom), Ink::Grid, 1.0, "");
+            let kind = Type::new(12, TextAnchor::Middle, Ink::Text);
+            pen.text((x, bottom + 17.0), &tick(value, step), kind);
         }
-        let (from, to) = ((self.left, bottom), (self.left + self.width, bottom));
-        scene.add(line(from, to, colour::INK, 1.2, None));
-        let middle = (self.left + self.width / 2.0, bottom + 42.0);
-        label(
-            scene,
-            middle,
-            TextAnchor::Middle,
-            name,
-            13,
-            colour::INK,
-            false,
-        );
+        let ends = ((self.left, bottom), (self.left + self.width, bottom));
+        pen.line(ends.0, ends.1, Ink::Axis, 1.2, "");
+        let middle = (self.left + self.width / 2.0, bottom + 40.0);
+        pen.text(middle, name, Type::new(13, TextAnchor::Middle, Ink::Text));
     }
-}
-
-/// 1, 2 or 5 times a power of ten that cuts `span` into four to ten.
-fn step(span: f64) -> f64 {
-    let raw = span / 5.0;
-    let decade = 10f64.powf(raw.log10().floor());
-    let lead = [1.0, 2.0, 5.0, 10.0]
-        .into_iter()
-        .find(|m| m * decade >= raw * 0.999);
-    lead.unwrap_or(10.0) * decade
-}
-
-/// A value without needless digits.
-fn short(value: f64) -> String {
-    if value == 0.0 {
-        return "0".into();
-    }
-    let digits = (2.0 - value.abs().log10().floor()).clamp(0.0, 6.0) as usize;
-    let text = format!("{value:.digits$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').into()
-    } else {
-        text
-    }
-}
-
-fn rect(x: f64, y: f64, width: f64, height: f64, fill: &str) -> Primitive {
-    Primitive::Rect {
-        x,
-        y,
-        width,
-        height,
-        fill: Color::from(fill),
-        stroke: None,
-        stroke_width: None,
-        opacity: None,
-    }
-}
-
-fn line(from: (f64, f64), to: (f64, f64), ink: &str, width: f64, dash: Option<&str>) -> Primitive {
-    Primitive::Line {
-        x1: from.0,
-        y1: from.1,
-        x2: to.0,
-        y2: to.1,
-        stroke: Color::from(ink),
-        stroke_width: width,
-        stroke_dasharray: dash.map(Into::into),
-    }
-}
-
-fn label(
-    scene: &mut Scene,
-    (x, y): (f64, f64),
-    anchor: TextAnchor,
-    content: &str,
-    size: u32,
-    ink: &str,
-    bold: bool,
-) {
-    scene.add(Primitive::Text {
-        x,
-        y,
-        content: content.into(),
-        size,
-        anchor,
-        rotate: None,
-        bold,
-        color: Some(Color::from(ink)),
-    });
 }
 
 #[cfg(test)]
@@ -425,21 +252,5 @@ mod tests {
     #[test]
     fn an_empty_figure_still_draws() {
         assert!(PolicyFigure::default().svg().contains("<svg"));
-    }
-
-    #[test]
-    fn steps_are_round() {
-        for (span, expected) in [
-            (10.0, 2.0),
-            (3.0, 1.0),
-            (0.9, 0.2),
-            (250.0, 50.0),
-            (26.0, 10.0),
-        ] {
-            assert!((step(span) - expected).abs() < 1e-12, "{span}");
-        }
-        for (value, text) in [(0.25, "0.25"), (72.51, "72.5"), (183.4, "183"), (5.0, "5")] {
-            assert_eq!(short(value), text);
-        }
     }
 }

@@ -191,8 +191,8 @@ pub fn interval(mut values: Vec<f64>) -> [f64; 2] {
 }
 
 /// How often each of `weights.len()` items is drawn in as many draws with replacement. More than 255 times out of n draws
-/// is less likely than 1e-500 and counts as 255.
-fn resample(draws: &Draws, replicate: u32, level: u32, weights: &mut [u8]) {
+/// is less likely than 1e-500 and counts as 255. `level` 0 draws seeds, 1 clusters.
+pub fn resample(draws: &Draws, replicate: u32, level: u32, weights: &mut [u8]) {
     weights.fill(0);
     let n = weights.len();
     for block in 0..n.div_ceil(4) {

@@ -85,7 +85,7 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OutputError {
 }
 
 /// Files that a run writes; `force` removes them so that nothing of an older run is left among the new.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     SCENARIO_FILE,
     PROFILE_FILE,
     SUMMARY_FILE,
@@ -98,6 +98,7 @@ const FILES: [&str; 12] = [
     "slots.jsonl",
     "policies.svg",
     "policies.png",
+    "report.html",
 ];
 
 impl RunFolder {

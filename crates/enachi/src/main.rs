@@ -26,6 +26,8 @@ enum Command {
     Sweep(Box<cmd::sweep::Args>),
     /// Find the smallest band, budget, deadline, ... that still holds an accuracy, per policy.
     Least(cmd::least::Args),
+    /// Make one HTML page, and figures, of a run or a sweep.
+    Report(cmd::report::Args),
     /// Solve the task-level problem of one frame.
     Plan(cmd::plan::Args),
     /// Explain one device-frame of a recorded run.
@@ -45,6 +47,7 @@ fn main() -> std::process::ExitCode {
             Err(error) => Err(error),
         },
         Command::Least(args) => cmd::least::run(args),
+        Command::Report(args) => cmd::report::run(args),
         Command::Plan(args) => cmd::plan::run(args),
         Command::Explain(args) => cmd::explain::run(args),
         Command::Trace(args) => cmd::trace::run(args),

@@ -4,6 +4,7 @@ pub mod explain;
 pub mod least;
 pub mod plan;
 pub mod profile;
+pub mod report;
 pub mod show;
 pub mod simulate;
 pub mod sweep;

@@ -1,0 +1,687 @@
+//! Figures of a sweep: what each policy achieved along an axis.
+
+use super::frame::{SLOTS_CAPTION, Trace, slot_sheet};
+use super::profile::{FitPanel, fit_figure};
+use super::run::{StopPanel, cut_parts, stop_sheet};
+use super::time::{Path, cumulative_chart, queue_chart};
+use super::{Figure, axis, outcome_part};
+use crate::draw::chart::{Axis, BANDS, Chart, Mark, Names, Point, Rule, Series};
+use crate::draw::rows::{Part, Row, Rows};
+use crate::draw::scale::{Scale, short, upper_part};
+use crate::sweep::{Sweep, View};
+use enachi_core::profile::Surrogate;
+use enachi_core::record::{Outcome, StopReason};
+use enachi_data::sweep::{CurveRow, HistogramRow, PointRow};
+
+/// A figure along the axis: value and interval of a row.
+struct Quantity {
+    /// End of the figure's name.
+    id: &'static str,
+    title: &'static str,
+    label: String,
+    unit: &'static str,
+    caption: String,
+    of: fn(&PointRow) -> (f64, Option<(f64, f64)>),
+    /// Whether the axis begins at zero.
+    zero: bool,
+    log: bool,
+}
+
+/// Differences below this are not worth an axis that shows them \[points\].
+const DIFFERENCES: f64 = -12.0;
+
+/// The horizontal axis of a view.
+fn across(view: &View) -> Axis {
+    let values = || view.axis.at.iter().copied();
+    let mut scale = if view.axis.log {
+        Scale::logarithmic(values())
+    } else {
+        Scale::tight(values())
+    };
+    if view.axis.words {
+        scale.step = 1.0;
+        (scale.low, scale.high) = (scale.low - 0.2, scale.high + 0.2);
+    }
+    Axis {
+        categories: if view.axis.words {
+            view.axis.names.clone()
+        } else {
+            Vec::new()
+        },
+        ..axis(view.axis.label.clone(), scale)
+    }
+}
+
+fn lines(sweep: &Sweep, view: &View, quantity: &Quantity) -> Vec<Series> {
+    let info = sweep.info(view);
+    info.policies
+        .iter()
+        .enumerate()
+        .map(|(index, policy)| {
+            let points = view.points.iter().enumerate().filter_map(|(i, point)| {
+                let (y, band) = (quantity.of)(sweep.row(*point, policy)?);
+                let interval = band.map_or(String::new(), |(low, high)| {
+                    format!(" [{}, {}]", short(low), short(high))
+                });
+                Some(Point {
+                    x: view.axis.at[i],
+                    y,
+                    band,
+                    tip: format!(
+                        "{policy}\n{}: {}{interval} {}",
+                        view.axis.names[i],
+                        short(y),
+                        quantity.unit
+                    ),
+                    ..Point::default()
+                })
+            });
+            Series {
+                name: policy.clone(),
+                category: index,
+                mark: Mark::Line,
+                strong: index == 0,
+                points: points.collect(),
+            }
+        })
+        .collect()
+}
+
+fn along(sweep: &Sweep, view: &View, quantity: &Quantity, rules: Vec<Rule>) -> Figure {
+    let series = lines(sweep, view, quantity);
+    let mut caption = quantity.caption.clone();
+    if series.len() > BANDS
+        && series
+            .iter()
+            .any(|s| s.points.iter().any(|p| p.band.is_some()))
+    {
+        caption += " With so many policies only the first one's band is drawn; the pointer shows the others' intervals.";
+    }
+    let ends = series.iter().flat_map(|s| {
+        s.points.iter().flat_map(|p| {
+            let (low, high) = p.band.unwrap_or((p.y, p.y));
+            [low, high, p.y]
+        })
+    });
+    let ends = ends.chain(rules.iter().filter(|r| !r.upright).map(|r| r.at));
+    let scale = if quantity.log {
+        Scale::logarithmic(ends)
+    } else {
+        Scale::over(ends, quantity.zero)
+    };
+    Figure::new(
+        &format!("{}-{}", view.id, quantity.id),
+        quantity.title,
+        caption,
+        Chart {
+            title: String::new(),
+            x: across(view),
+            y: axis(quantity.label.clone(), scale),
+            series,
+            rules,
+            names: Names::AtEnd,
+            size: (900.0, 430.0),
+        },
+    )
+}
+
+/// Accuracy along the axis.
+pub fn accuracy(sweep: &Sweep, view: &View) -> Figure {
+    let quantity = Quantity {
+        id: "accuracy",
+        title: "Accuracy",
+        label: "accuracy [%]".into(),
+        unit: "%",
+        caption: format!(
+            "All frames; bands are 95 % intervals over {} and seeds of each policy alone. Differences, below, are paired and better known.",
+            clusters(sweep)
+        ),
+        of: |r| {
+            let band = (100.0 * r.accuracy_low, 100.0 * r.accuracy_high);
+            (100.0 * r.accuracy, Some(band))
+        },
+        zero: false,
+        log: false,
+    };
+    along(sweep, view, &quantity, Vec::new())
+}
+
+fn clusters(sweep: &Sweep) -> &'static str {
+    let curves = sweep.data.manifest.profiles.iter().all(|p| p.curve_only);
+    if curves { "tasks" } else { "images" }
+}
+
+/// The allowance, where it is the same at all points of the view.
+fn budget_mj(sweep: &Sweep, view: &View) -> Option<f64> {
+    let first = sweep.info(view).policies.first()?;
+    let mut budgets = view
+        .points
+        .iter()
+        .filter_map(|p| sweep.row(*p, first))
+        .map(|r| r.energy_budget_j * 1e3);
+    let budget = budgets.next()?;
+    budgets
+        .all(|b| (b - budget).abs() < 1e-9 * budget)
+        .then_some(budget)
+}
+
+fn allowance(sweep: &Sweep, view: &View, upright: bool) -> Vec<Rule> {
+    budget_mj(sweep, view)
+        .map(|at| Rule {
+            at,
+            upright,
+            name: "mean allowance".into(),
+            name_right: false,
+        })
+        .into_iter()
+        .collect()
+}
+
+/// Energy along the axis.
+pub fn energy(sweep: &Sweep, view: &View) -> Figure {
+    let quantity = Quantity {
+        id: "energy",
+        title: "Energy",
+        label: "mean energy per task and device [mJ]".into(),
+        unit: "mJ",
+        caption: "Without the warm-up frames; bands are 95 % intervals over seeds.".into(),
+        of: |r| {
+            let band = (1e3 * r.energy_settled_low_j, 1e3 * r.energy_settled_high_j);
+            (1e3 * r.energy_settled_j, Some(band))
+        },
+        zero: true,
+        log: false,
+    };
+    along(sweep, view, &quantity, allowance(sweep, view, false))
+}
+
+/// Bits along the axis.
+pub fn bits(sweep: &Sweep, view: &View) -> Figure {
+    let quantity = Quantity {
+        id: "bits",
+        title: "Bits delivered",
+        label: "mean bits per task [kbit]".into(),
+        unit: "kbit",
+        caption: "Mean over tasks, nothing sent included; bands are 95 % intervals over seeds. Logarithmic.".into(),
+        of: |r| {
+            let band = (r.bits_low / 1e3, r.bits_high / 1e3);
+            (r.bits / 1e3, (r.bits_low > 0.0).then_some(band))
+        },
+        zero: false,
+        log: true,
+    };
+    along(sweep, view, &quantity, Vec::new())
+}
+
+/// Paired difference of accuracy to the first policy along the axis.
+pub fn difference(sweep: &Sweep, view: &View) -> Option<Figure> {
+    let policies = &sweep.info(view).policies;
+    let first = policies.first()?;
+    let series = policies.iter().enumerate().skip(1).map(|(index, policy)| {
+        let points = view.points.iter().enumerate().filter_map(|(i, point)| {
+            let pair = sweep.pair(*point, policy, first)?;
+            let [y, low, high] = [
+                pair.accuracy_difference,
+                pair.accuracy_difference_low,
+                pair.accuracy_difference_high,
+            ]
+            .map(|v| v * 100.0);
+            y.is_finite().then(|| Point {
+                x: view.axis.at[i],
+                y,
+                band: Some((low, high)),
+                tip: format!(
+                    "{policy}\n{}: {y:+.2} [{low:+.2}, {high:+.2}] points",
+                    view.axis.names[i]
+                ),
+                ..Point::default()
+            })
+        });
+        Series {
+            name: policy.clone(),
+            category: index,
+            mark: Mark::Line,
+            strong: false,
+            points: points.collect(),
+        }
+    });
+    let series: Vec<Series> = series.filter(|s: &Series| !s.points.is_empty()).collect();
+    if series.is_empty() {
+        return None;
+    }
+    let ends = series
+        .iter()
+        .flat_map(|s| s.points.iter().filter_map(|p| p.band))
+        .filter(|(_, high)| *high > DIFFERENCES)
+        .flat_map(|(low, high)| [low.max(DIFFERENCES), high]);
+    let scale = Scale::over(ends, true);
+    Some(Figure::new(
+        &format!("{}-difference", view.id),
+        "Accuracy against the first policy",
+        format!(
+            "Points by which each policy is more accurate than {first} in the same worlds, with the 95 % interval of the paired difference. Energies differ: \
+             see above. What is more than {:.0} points worse lies at the lower edge.",
+            -DIFFERENCES
+        ),
+        Chart {
+            title: String::new(),
+            x: across(view),
+            y: axis(format!("against {first} [points]"), scale),
+            series,
+            rules: vec![Rule {
+                at: 0.0,
+                upright: false,
+                name: first.clone(),
+                name_right: true,
+            }],
+            names: Names::AtEnd,
+            size: (900.0, 400.0),
+        },
+    ))
+}
+
+/// Accuracy against energy, each policy along the axis.
+pub fn pareto(sweep: &Sweep, view: &View) -> Figure {
+    let policies = &sweep.info(view).policies;
+    let series: Vec<Series> = policies
+        .iter()
+        .enumerate()
+        .map(|(index, policy)| {
+            let points = view.points.iter().enumerate().filter_map(|(i, point)| {
+                let row = sweep.row(*point, policy)?;
+                Some(Point {
+                    x: row.energy_settled_j * 1e3,
+                    y: row.accuracy * 100.0,
+                    tip: format!(
+                        "{policy}\n{}: {:.2} %, {} mJ",
+                        view.axis.names[i],
+                        row.accuracy * 100.0,
+                        short(row.energy_settled_j * 1e3)
+                    ),
+                    ..Point::default()
+                })
+            });
+            Series {
+                name: policy.clone(),
+                category: index,
+                mark: Mark::Line,
+                strong: index == 0,
+                points: points.collect(),
+            }
+        })
+        .collect();
+    let all: Vec<f64> = series
+        .iter()
+        .flat_map(|s| s.points.iter().map(|p| p.y))
+        .collect();
+    let shown = upper_part(&all);
+    let least = shown.iter().copied().fold(f64::INFINITY, f64::min);
+    let (series, below): (Vec<Series>, Vec<Series>) = series
+        .into_iter()
+        .partition(|s| s.points.iter().any(|p| p.y >= least));
+    let below: Vec<&str> = below.iter().map(|s| s.name.as_str()).collect();
+    let mut caption = format!(
+        "One dot per point of the sweep, joined along {}. Up and to the left is better.",
+        view.axis.label
+    );
+    if least > all.iter().copied().fold(f64::INFINITY, f64::min) {
+        caption += " Dots far below lie at the lower edge.";
+    }
+    if !below.is_empty() {
+        caption += &format!(
+            " Not drawn, as they lie far below everywhere: {}.",
+            below.join(", ")
+        );
+    }
+    let points = || series.iter().flat_map(|s| s.points.iter());
+    let budget = budget_mj(sweep, view);
+    let (xs, ys) = (
+        Scale::over(points().map(|p| p.x).chain(budget), true),
+        Scale::over(shown.into_iter(), false),
+    );
+    Figure::new(
+        &format!("{}-pareto", view.id),
+        "Accuracy against energy",
+        caption,
+        Chart {
+            title: String::new(),
+            x: axis("mean energy per task and device [mJ]", xs),
+            y: axis("accuracy [%]", ys),
+            series,
+            rules: allowance(sweep, view, true),
+            names: Names::Beside,
+            size: (900.0, 460.0),
+        },
+    )
+}
+
+/// Where the first policy splits, along the axis.
+pub fn cuts(sweep: &Sweep, view: &View) -> Option<Figure> {
+    let policy = sweep.info(view).policies.first()?;
+    let rows = |point: u64| {
+        sweep
+            .data
+            .cuts
+            .iter()
+            .filter(move |r| r.point == point && r.policy == *policy)
+    };
+    let present: Vec<String> = view
+        .points
+        .iter()
+        .flat_map(|p| rows(*p).map(|r| r.cut.clone()))
+        .collect();
+    // In the order of the network, as far as the curves name the cuts.
+    let mut names: Vec<String> = Vec::new();
+    let known = sweep.data.curves.iter().map(|c| &c.cut);
+    for cut in known.chain(&present) {
+        if present.contains(cut) && !names.contains(cut) {
+            names.push(cut.clone());
+        }
+    }
+    if names.is_empty() {
+        return None;
+    }
+    let bars = view.points.iter().enumerate().map(|(i, point)| Row {
+        name: view.axis.names[i].clone(),
+        values: names
+            .iter()
+            .map(|name| {
+                let share = rows(*point).filter(|r| r.cut == *name).map(|r| r.share);
+                100.0 * share.sum::<f64>()
+            })
+            .collect(),
+        limit: None,
+    });
+    Some(Figure::new(
+        &format!("{}-cuts", view.id),
+        "Where the network is split",
+        format!("Share of tasks of {policy} by cut."),
+        Rows {
+            label: "share of tasks [%]".into(),
+            unit: "%".into(),
+            parts: cut_parts(&names),
+            rows: bars.collect(),
+            most: Some(100.0),
+            limit_name: String::new(),
+        },
+    ))
+}
+
+/// How tasks of the first policy come out, along the axis.
+pub fn outcomes(sweep: &Sweep, view: &View) -> Option<Figure> {
+    let policy = sweep.info(view).policies.first()?;
+    let kinds: [(Outcome, fn(&PointRow) -> f64); 6] = [
+        (Outcome::Delivered, |r| r.delivered),
+        (Outcome::StoppedEarly, |r| r.stopped_early),
+        (Outcome::DeadlineCut, |r| r.deadline_cut),
+        (Outcome::SentNothing, |r| r.sent_nothing),
+        (Outcome::Local, |r| r.local),
+        (Outcome::Infeasible, |r| r.infeasible),
+    ];
+    let rows: Vec<Option<&PointRow>> = view.points.iter().map(|p| sweep.row(*p, policy)).collect();
+    let present: Vec<_> = kinds
+        .into_iter()
+        .filter(|(_, of)| rows.iter().flatten().any(|r| of(r) > 0.0))
+        .collect();
+    let parts = present.iter().map(|(outcome, _)| {
+        let (name, ink, on) = outcome_part(*outcome);
+        Part {
+            name: name.into(),
+            ink,
+            on,
+        }
+    });
+    let bars = rows.iter().enumerate().map(|(i, row)| Row {
+        name: view.axis.names[i].clone(),
+        values: present
+            .iter()
+            .map(|(_, of)| row.map_or(0.0, |r| 100.0 * of(r)))
+            .collect(),
+        limit: None,
+    });
+    Some(Figure::new(
+        &format!("{}-outcomes", view.id),
+        "How tasks come out",
+        format!("Share of tasks of {policy} by outcome."),
+        Rows {
+            label: "share of tasks [%]".into(),
+            unit: "%".into(),
+            parts: parts.collect(),
+            rows: bars.collect(),
+            most: Some(100.0),
+            limit_name: String::new(),
+        },
+    ))
+}
+
+/// The point of a view that is shown in detail: the middle one.
+pub fn detail(view: &View) -> usize {
+    view.points.len() / 2
+}
+
+/// When sending ends at the point shown in detail, by policy.
+pub fn stops(sweep: &Sweep, view: &View) -> Option<Figure> {
+    let at = detail(view);
+    let point = view.points[at];
+    let slot_ms = sweep
+        .data
+        .examples
+        .iter()
+        .find(|e| e.point == point)
+        .map(|e| e.slot_s * 1e3)?;
+    let panels = sweep.info(view).policies.iter().filter_map(|policy| {
+        let total = sweep.row(point, policy)?.device_frames as f64;
+        let mine = |r: &&HistogramRow| {
+            r.point == point && r.policy == *policy && r.quantity == "stop_slot"
+        };
+        let bins = sweep.data.histograms.iter().filter(mine).filter_map(|r| {
+            let reason = StopReason::from_name(&r.category)?;
+            let share = 100.0 * r.count as f64 / total;
+            Some((reason, r.bin_low * slot_ms, r.bin_high * slot_ms, share))
+        });
+        let bins: Vec<_> = bins.collect();
+        (!bins.is_empty()).then(|| StopPanel {
+            title: policy.clone(),
+            bins,
+        })
+    });
+    let (sheet, width) = stop_sheet(panels.collect())?;
+    Some(Figure::new(
+        &format!("{}-stops", view.id),
+        "When sending ends, and why",
+        format!(
+            "At {}: share of all tasks whose last slot lies in a stretch of {} ms of the frame, by reason; policies that send. Each panel has its own \
+             height.",
+            view.axis.names[at],
+            short(width)
+        ),
+        sheet,
+    ))
+}
+
+/// Queues and cumulative energy at the point shown in detail.
+pub fn over_time(sweep: &Sweep, view: &View) -> Vec<Figure> {
+    let at = detail(view);
+    let point = view.points[at];
+    let policies = &sweep.info(view).policies;
+    let rows = |policy: &str| {
+        let policy = policy.to_owned();
+        sweep
+            .data
+            .trajectories
+            .iter()
+            .filter(move |r| r.point == point && r.policy == policy)
+    };
+    let path =
+        |policy: &String, of: &dyn Fn(&enachi_data::sweep::TrajectoryRow) -> (f64, f64)| Path {
+            name: policy.clone(),
+            points: rows(policy).map(of).collect(),
+        };
+    let queues: Vec<Path> = policies
+        .iter()
+        .map(|p| {
+            path(p, &|r| {
+                ((r.first_frame + r.end_frame) as f64 / 2.0, r.energy_queue_j)
+            })
+        })
+        .collect();
+    let spent: Vec<Path> = policies
+        .iter()
+        .map(|p| path(p, &|r| (r.end_frame as f64, r.cumulative_energy_j)))
+        .collect();
+    let Some(first) = policies.iter().find(|p| rows(p).next().is_some()) else {
+        return Vec::new();
+    };
+    let budget = path(first, &|r| (r.end_frame as f64, r.cumulative_budget_j)).points;
+    let frames = budget.last().map_or(1.0, |b| b.0);
+    let place = format!("At {}.", view.axis.names[at]);
+    vec![
+        Figure::new(
+            &format!("{}-queues", view.id),
+            "Energy queues",
+            format!(
+                "{place} Q of (12), mean over devices and seeds. A queue that levels off keeps the allowance, one that rises at a steady pace exceeds \
+                 it by its slope."
+            ),
+            queue_chart(queues, frames),
+        ),
+        Figure::new(
+            &format!("{}-cumulative", view.id),
+            "Energy against the budget line",
+            format!(
+                "{place} Energy of a device from the first frame on, mean over devices and seeds."
+            ),
+            cumulative_chart(spent, budget, frames),
+        ),
+    ]
+}
+
+/// One device-frame of the first policy at the point shown in detail.
+pub fn slots(sweep: &Sweep, view: &View) -> Option<Figure> {
+    let at = detail(view);
+    let point = view.points[at];
+    let policy = sweep.info(view).policies.first()?;
+    let example = sweep
+        .data
+        .examples
+        .iter()
+        .find(|e| e.point == point && e.policy == *policy)?;
+    let slots = sweep
+        .data
+        .slots
+        .iter()
+        .filter(|s| s.point == point && s.policy == *policy)
+        .map(|s| [s.slot as f64, s.gain, s.power_w, s.power_queue_w, s.bits]);
+    let trace = Trace {
+        slot_s: example.slot_s,
+        ready_s: example.ready_time_s,
+        sent_s: example.sent_time_s,
+        batch_s: example.batch_time_s,
+        reference_power_w: example.reference_power_w,
+        planned_bits: example.planned_bits,
+        stop: StopReason::from_name(&example.stop_reason)?,
+        slots: slots.collect(),
+    };
+    let sheet = slot_sheet(&trace)?;
+    Some(Figure::new(
+        &format!("{}-slots", view.id),
+        "One device-frame, slot by slot",
+        format!(
+            "{policy} at {}: device {}, frame {}, seed {}, cut {}. {SLOTS_CAPTION}",
+            view.axis.names[at],
+            example.device,
+            example.frame,
+            example.seed,
+            example.cut.as_deref().unwrap_or("none"),
+        ),
+        sheet,
+    ))
+}
+
+/// Fairness along the axis, where some point has several devices.
+pub fn fairness(sweep: &Sweep, view: &View) -> Vec<Figure> {
+    let first = sweep.info(view).policies.first();
+    let several = first.is_some_and(|policy| {
+        let rows = view.points.iter().filter_map(|p| sweep.row(*p, policy));
+        rows.into_iter().any(|r| r.devices > 1)
+    });
+    if !several {
+        return Vec::new();
+    }
+    let worst = Quantity {
+        id: "worst",
+        title: "The worst device",
+        label: "accuracy of the worst device [%]".into(),
+        unit: "%",
+        caption: "Accuracy of the worst device, mean over seeds. It falls with the number of devices by chance alone.".into(),
+        of: |r| (100.0 * r.worst_device_accuracy, None),
+        zero: false,
+        log: false,
+    };
+    let jain = Quantity {
+        id: "fairness",
+        title: "Fairness of energy",
+        label: "Jain's index of energy".into(),
+        unit: "",
+        caption:
+            "(Σx)²/(n Σx²) over the devices' energies, mean over seeds: 1 where all spend the same."
+                .into(),
+        of: |r| (r.fairness_energy, None),
+        zero: false,
+        log: false,
+    };
+    vec![
+        along(sweep, view, &worst, Vec::new()),
+        along(sweep, view, &jain, Vec::new()),
+    ]
+}
+
+/// Curves of the profiles with their fits, one figure per profile.
+pub fn fits(sweep: &Sweep) -> Vec<Figure> {
+    let mut profiles: Vec<&str> = Vec::new();
+    for row in &sweep.data.curves {
+        if !profiles.contains(&row.profile.as_str()) {
+            profiles.push(&row.profile);
+        }
+    }
+    let figures = profiles.iter().enumerate().filter_map(|(index, profile)| {
+        let mut panels: Vec<FitPanel> = Vec::new();
+        let mut seen: Vec<(&str, &str)> = Vec::new();
+        let rows = || sweep.data.curves.iter().filter(|r| r.profile == *profile);
+        for row in rows().filter(|r| r.a0.is_finite() && r.fraction > 0.0) {
+            // The first stream of a cut that has a fit.
+            if seen.iter().any(|(cut, _)| *cut == row.cut) {
+                continue;
+            }
+            seen.push((&row.cut, &row.stream));
+            let mine = |r: &&CurveRow| r.cut == row.cut && r.stream == row.stream;
+            let mut panel = FitPanel::new(row.cut.clone(), surrogate(row), row.bits / row.fraction);
+            let measured = rows().filter(mine).filter(|r| r.accuracy.is_finite());
+            panel.measured = measured
+                .map(|r| [r.bits, r.accuracy, r.accuracy_low, r.accuracy_high])
+                .collect();
+            panels.push(panel);
+        }
+        for panel in &mut panels {
+            panel.measured.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        }
+        let id = if index == 0 {
+            "fit".into()
+        } else {
+            format!("fit-{}", index + 1)
+        };
+        fit_figure(&id, profile, &panels)
+    });
+    figures.collect()
+}
+
+fn surrogate(row: &CurveRow) -> Surrogate {
+    Surrogate {
+        a0: row.a0,
+        a1: row.a1,
+        a2: row.a2,
+        floor: row.floor,
+        rmse: row.rmse,
+        max_error: row.max_error,
+    }
+}

@@ -1,0 +1,154 @@
+//! The page: one HTML file that needs nothing else.
+
+mod blocks;
+mod run;
+mod sweep;
+
+use crate::ReportError;
+use crate::draw::{ink, svg_inline};
+use crate::figures::Figure;
+use crate::published::{Line, Verdict};
+use crate::run::estimate::Estimate;
+use blocks::{Block, Cell, Document, Table, TableRow, column, note, words};
+use minijinja::Environment;
+use minijinja::value::{Serde, Value};
+use serde::Serialize;
+
+pub use run::run_page;
+pub use sweep::sweep_page;
+
+const TEMPLATE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("hover.js");
+
+/// A page and the figures in it.
+pub struct Page {
+    /// HTML.
+    pub html: String,
+    /// In the order of the page.
+    pub figures: Vec<Figure>,
+}
+
+/// Collects figures while sections are written.
+#[derive(Default)]
+struct Sheets {
+    figures: Vec<Figure>,
+}
+
+impl Sheets {
+    /// The figure as a block; it is kept for its own file.
+    fn show(&mut self, figure: Figure) -> Block {
+        let block = Block::Figure {
+            id: figure.id.clone(),
+            title: figure.title.clone(),
+            caption: figure.caption.clone(),
+            svg: svg_inline(figure.drawing.as_ref(), &figure.id),
+        };
+        self.figures.push(figure);
+        block
+    }
+}
+
+/// What the template sees.
+#[derive(Serialize)]
+struct Whole<'a> {
+    version: &'static str,
+    style: String,
+    script: &'static str,
+    #[serde(flatten)]
+    page: &'a Document,
+}
+
+impl Document {
+    fn html(&self) -> Result<String, ReportError> {
+        let mut environment = Environment::new();
+        // A name in .html turns escaping on.
+        environment.add_template("page.html", TEMPLATE)?;
+        let whole = Whole {
+            version: env!("CARGO_PKG_VERSION"),
+            style: ink::variables() + STYLE,
+            script: SCRIPT,
+            page: self,
+        };
+        let template = environment.get_template("page.html")?;
+        Ok(template.render(Value::from(Serde(whole)))?)
+    }
+}
+
+/// `value [low, high]` times `factor`, with `digits`.
+fn interval(estimate: Estimate, factor: f64, digits: usize) -> String {
+    let e = estimate.scaled(factor);
+    minus(format!(
+        "{:.digits$} [{:.digits$}, {:.digits$}]",
+        e.value, e.low, e.high
+    ))
+}
+
+/// The same with signs, for differences.
+fn difference(estimate: Estimate, factor: f64, digits: usize) -> String {
+    let e = estimate.scaled(factor);
+    minus(format!(
+        "{:+.digits$} [{:+.digits$}, {:+.digits$}]",
+        e.value, e.low, e.high
+    ))
+}
+
+/// With a minus sign in place of each hyphen.
+fn minus(text: String) -> String {
+    text.replace('-', "−")
+}
+
+/// The table of published figures.
+fn published_blocks(lines: &[Line]) -> Vec<Block> {
+    let rows = lines.iter().map(|line| {
+        let class = match line.verdict {
+            Verdict::Reproduced => "verdict good",
+            Verdict::Better => "verdict more",
+            Verdict::NotReproduced => "verdict bad",
+            Verdict::Undecided => "verdict",
+        };
+        let cell = |text: &str, class| Cell {
+            text: text.into(),
+            class,
+        };
+        TableRow {
+            strong: false,
+            cells: vec![
+                cell(&line.what, "words"),
+                cell(&line.published, "words"),
+                cell(&line.ours, "words"),
+                cell(line.verdict.name(), class),
+                cell(&line.why, "words"),
+            ],
+        }
+    });
+    let table = Table {
+        groups: Vec::new(),
+        header: vec![
+            column("figure", ""),
+            words("published"),
+            words("here"),
+            words("verdict"),
+            words("why"),
+        ],
+        rows: rows.collect(),
+    };
+    vec![
+        Block::Text {
+            text: "Figures of arXiv 2601.08135 beside what was run here.".into(),
+        },
+        Block::Table(table),
+        note(
+            "Reproduced: within a point, or within an interval of at most two points to each side. Better: more accurate or less energy beyond that. The paper does not say \
+             whether its gains are points or relative, nor which benchmark each is taken against.",
+        ),
+    ]
+}
+
+fn plural(count: usize, one: &str, many: &str) -> String {
+    if count == 1 {
+        format!("one {one}")
+    } else {
+        format!("{count} {many}")
+    }
+}

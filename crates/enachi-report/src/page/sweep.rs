@@ -1,0 +1,226 @@
+//! The page of a sweep.
+
+use super::blocks::{Block, Document, Section, Table, code, column, fact, row, section, words};
+use super::{Page, Sheets, interval, plural, published_blocks};
+use crate::ReportError;
+use crate::figures::sweep as figures;
+use crate::published::compare;
+use crate::run::estimate::Estimate;
+use crate::sweep::{Sweep, View};
+
+/// The page of `sweep`.
+///
+/// # Errors
+/// When the template fails.
+pub fn sweep_page(sweep: &Sweep) -> Result<Page, ReportError> {
+    let mut sheets = Sheets::default();
+    let mut sections = Vec::new();
+    let lines = compare(&sweep.ran);
+    if !lines.is_empty() {
+        let blocks = published_blocks(&lines);
+        sections.push(section("published", "Published figures", blocks));
+    }
+    for view in &sweep.views {
+        sections.push(along(sweep, view, &mut sheets));
+    }
+    let fits: Vec<Block> = figures::fits(sweep)
+        .into_iter()
+        .map(|figure| sheets.show(figure))
+        .collect();
+    if !fits.is_empty() {
+        sections.push(section("curves", "Accuracy curves", fits));
+    }
+    sections.extend(failures(sweep));
+    sections.push(section("made", "How it was made", made(sweep)));
+    let document = Document {
+        title: sweep.data.manifest.name.clone(),
+        lead: lead(sweep),
+        doubts: doubts(sweep),
+        sections,
+    };
+    Ok(Page {
+        html: document.html()?,
+        figures: sheets.figures,
+    })
+}
+
+fn along(sweep: &Sweep, view: &View, sheets: &mut Sheets) -> Section {
+    let mut all = vec![figures::accuracy(sweep, view), figures::energy(sweep, view)];
+    all.extend(figures::difference(sweep, view));
+    all.push(figures::pareto(sweep, view));
+    all.extend(figures::cuts(sweep, view));
+    all.extend(figures::outcomes(sweep, view));
+    all.push(figures::bits(sweep, view));
+    all.extend(figures::fairness(sweep, view));
+    all.extend(figures::stops(sweep, view));
+    all.extend(figures::over_time(sweep, view));
+    all.extend(figures::slots(sweep, view));
+    let mut blocks: Vec<Block> = all.into_iter().map(|figure| sheets.show(figure)).collect();
+    blocks.insert(2, table(sweep, view));
+    Section {
+        id: format!("{}-sweep", view.id),
+        title: view.title.clone(),
+        blocks,
+    }
+}
+
+/// Accuracy and energy of every policy at every point.
+fn table(sweep: &Sweep, view: &View) -> Block {
+    let policies = &sweep.info(view).policies;
+    let mut header = vec![column(view.axis.label.clone(), "")];
+    header.extend(policies.iter().map(|p| column(p.clone(), "%, J")));
+    let rows = view.points.iter().enumerate().map(|(i, point)| {
+        let mut cells = vec![view.axis.names[i].clone()];
+        cells.extend(
+            policies
+                .iter()
+                .map(|policy| match sweep.row(*point, policy) {
+                    None => "failed".to_owned(),
+                    Some(r) => {
+                        let accuracy = Estimate {
+                            value: r.accuracy,
+                            low: r.accuracy_low,
+                            high: r.accuracy_high,
+                        };
+                        format!(
+                            "{}, {:.3}",
+                            interval(accuracy, 100.0, 1),
+                            r.energy_settled_j
+                        )
+                    }
+                }),
+        );
+        row(false, cells)
+    });
+    Block::Folded {
+        summary: "Figures as a table: accuracy with its 95 % interval, energy after the warm-up"
+            .into(),
+        table: Table {
+            groups: Vec::new(),
+            header,
+            rows: rows.collect(),
+        },
+    }
+}
+
+fn lead(sweep: &Sweep) -> Vec<String> {
+    let manifest = &sweep.data.manifest;
+    let networks: Vec<String> = manifest
+        .profiles
+        .iter()
+        .map(|p| {
+            let kind = if p.curve_only { " (curves)" } else { "" };
+            format!("{}{kind}", p.model)
+        })
+        .collect();
+    let mut policies: Vec<&String> = Vec::new();
+    for policy in manifest.sweeps.iter().flat_map(|s| &s.policies) {
+        if !policies.contains(&policy) {
+            policies.push(policy);
+        }
+    }
+    vec![format!(
+        "{}: {}, {}, {}.",
+        networks.join(", "),
+        plural(manifest.points as usize, "point", "points"),
+        plural(policies.len(), "policy", "policies"),
+        plural(manifest.runs as usize, "run", "runs"),
+    )]
+}
+
+fn doubts(sweep: &Sweep) -> Vec<String> {
+    let manifest = &sweep.data.manifest;
+    let mut doubts = Vec::new();
+    if manifest.quick {
+        doubts.push("this is the quick version of the sweep: fewer points, seeds or frames".into());
+    }
+    if manifest.failed_runs > 0 {
+        doubts.push(format!(
+            "{} of {} runs failed; they are listed below and missing from the figures",
+            manifest.failed_runs, manifest.runs
+        ));
+    }
+    if manifest.enachi_version != env!("CARGO_PKG_VERSION") {
+        doubts.push(format!(
+            "the sweep was run by version {}, this page is by version {}",
+            manifest.enachi_version,
+            env!("CARGO_PKG_VERSION")
+        ));
+    }
+    doubts
+}
+
+fn failures(sweep: &Sweep) -> Option<Section> {
+    let failures = &sweep.data.manifest.failures;
+    if failures.is_empty() {
+        return None;
+    }
+    let rows = failures.iter().map(|f| {
+        let seed = f.seed.map_or("all".into(), |s| s.to_string());
+        row(
+            false,
+            vec![
+                f.sweep.clone(),
+                f.point.to_string(),
+                f.policy.clone(),
+                seed,
+                f.error.clone(),
+            ],
+        )
+    });
+    let table = Table {
+        groups: Vec::new(),
+        header: vec![
+            column("sweep", ""),
+            column("point", ""),
+            words("policy"),
+            column("seed", ""),
+            words("error"),
+        ],
+        rows: rows.collect(),
+    };
+    Some(section(
+        "failures",
+        "What failed",
+        vec![Block::Table(table)],
+    ))
+}
+
+fn made(sweep: &Sweep) -> Vec<Block> {
+    let manifest = &sweep.data.manifest;
+    let mut facts = vec![
+        fact("version", format!("enachi {}", manifest.enachi_version)),
+        code("SHA-256 of the plan", manifest.plan_sha256.clone()),
+    ];
+    for profile in &manifest.profiles {
+        facts.push(fact("network", profile.model.clone()));
+        facts.push(code("SHA-256 of the profile", profile.sha256.clone()));
+        let more = [
+            ("images", &profile.data_source),
+            ("licence", &profile.licence_note),
+        ];
+        let given = more.into_iter().filter(|(_, text)| !text.is_empty());
+        facts.extend(given.map(|(name, text)| fact(name, text.clone())));
+    }
+    facts.push(fact(
+        "intervals",
+        "two-level bootstrap: images (tasks, on curves) and seeds are drawn with replacement, all policies share the draws",
+    ));
+    let mut blocks = vec![Block::Facts { facts }];
+    for info in &manifest.sweeps {
+        let axes: Vec<String> = info
+            .axes
+            .iter()
+            .map(|a| format!("{} ({} values)", a.keys.join(" with "), a.values.len()))
+            .collect();
+        blocks.push(Block::Details {
+            summary: format!(
+                "{}: {}; its scenario, every default written out",
+                info.name,
+                axes.join(" × ")
+            ),
+            text: info.scenario.clone(),
+        });
+    }
+    blocks
+}
