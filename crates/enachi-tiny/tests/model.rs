@@ -147,3 +147,43 @@ fn the_committed_profile_and_codec_tables_are_of_this_network() {
         assert!(right(&logits, std::slice::from_ref(&picture))[0], "{name}");
     }
 }
+
+/// The profile's bits were counted when it was measured; today's encoder must write the same streams from its tables.
+#[test]
+fn the_committed_tables_give_the_streams_that_the_profile_counted() {
+    let profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../profiles");
+    let profile = enachi_data::profile::read(&profiles.join("tiny.parquet")).expect("a profile");
+    let tables = std::fs::read(profiles.join("tiny.tables.safetensors")).expect("tables");
+    let tables = enachi_model::codec::file::for_profile(&profile, &tables).expect("its tables");
+    let list = std::fs::read_to_string(profiles.join("tiny.images.csv")).expect("the list");
+    let pictures: Vec<Picture> = list
+        .lines()
+        .filter_map(|line| line.strip_prefix("measured,"))
+        .take(6)
+        .map(|line| {
+            let number = line
+                .strip_prefix("calibration-")
+                .and_then(|rest| rest.split_once(".png"));
+            let index = number.expect("a picture of the calibration split").0;
+            image(Split::Calibration, index.parse().expect("a number"))
+        })
+        .collect();
+    let input = batch(&pictures);
+    for (name, tables) in tables {
+        let features = engine().run("input", &input, &name).expect("head");
+        let codec = Codec::new(tables).expect("valid tables");
+        let cut = profile.cuts.iter().find(|cut| cut.name == name);
+        let samples = &cut.expect("a cut of the profile").streams[0].samples;
+        let each = features.data.len() / pictures.len();
+        for (i, feature) in features.data.chunks_exact(each).enumerate() {
+            let chunks = codec.encode(feature, &mut EncoderScratch::default());
+            let bits = 8 * chunks.iter().map(|c| c.air_bytes()).sum::<usize>() as i64;
+            let counted = i64::from(samples.bits[samples.at(i, samples.checkpoints - 1)]);
+            // Sums in another order round differently and may move a coefficient across a threshold.
+            assert!(
+                (bits - counted).abs() <= 16 + counted / 500,
+                "{name}, picture {i}: {bits} bits, {counted} in the profile"
+            );
+        }
+    }
+}

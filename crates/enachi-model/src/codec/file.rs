@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// Version of the format and of the stream that the tables decode.
-pub const VERSION: u32 = 2;
+/// Version of the format and of the streams that tables of today decode.
+pub const VERSION: u32 = 3;
+/// Oldest version that is read: one pass of a plane.
+const OLDEST: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -25,10 +27,17 @@ struct Header {
     block_width: usize,
     kept: usize,
     step: f32,
+    #[serde(default = "one_pass")]
+    plane_passes: u8,
     bands: Vec<Band>,
     chunks: Vec<ChunkSpec>,
     spatial: SpatialKind,
     exponents: Vec<[f32; 2]>,
+}
+
+/// Passes of a plane in files of version 2.
+fn one_pass() -> u8 {
+    1
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -94,7 +103,7 @@ pub fn to_bytes(model_sha256: &str, cuts: Vec<(&str, &Tables)>) -> Result<Vec<u8
         add(
             "energy",
             Dtype::F32,
-            &[t.kept, MAX_PLANES],
+            &[t.kept, t.most_passes()],
             floats(&r.energy),
         );
         add("variance", Dtype::F32, &[g.maps], floats(&r.variance));
@@ -117,6 +126,7 @@ pub fn to_bytes(model_sha256: &str, cuts: Vec<(&str, &Tables)>) -> Result<Vec<u8
             block_width: g.block_width,
             kept: t.kept,
             step: t.step,
+            plane_passes: t.plane_passes,
             bands: t.bands.clone(),
             chunks: t.chunks.clone(),
             spatial: match t.spatial {
@@ -153,9 +163,9 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(String, Vec<(String, Tables)>), Table
         .ok_or_else(|| error("this safetensors file holds no codec tables"))?;
     let value: serde_json::Value = serde_json::from_str(about).map_err(error)?;
     let version = value.get(0).and_then(serde_json::Value::as_u64);
-    if version != Some(u64::from(VERSION)) {
+    if !version.is_some_and(|v| (u64::from(OLDEST)..=u64::from(VERSION)).contains(&v)) {
         return Err(error(format!(
-            "version {version:?}, this build reads version {VERSION}"
+            "version {version:?}, this build reads versions {OLDEST} to {VERSION}"
         )));
     }
     let (_, model_sha256, headers): (u32, String, Vec<Header>) =
@@ -213,6 +223,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(String, Vec<(String, Tables)>), Table
                 .iter()
                 .map(|b| b.cast_signed())
                 .collect(),
+            plane_passes: h.plane_passes,
             bands: h.bands,
             chunks: h.chunks,
             models: get("models", Dtype::U16)?

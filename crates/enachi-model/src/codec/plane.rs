@@ -3,10 +3,11 @@
 //! A coefficient is first looked at in its *entry plane*, the first whose threshold is within four times its calibrated
 //! scale; above that it is taken to be zero (if it was not, its whole magnitude follows at entry). From then on each
 //! plane adds one bit: "becomes significant" (context: scale over threshold, activity of the neighbours) or a
-//! refinement bit. Neighbours are the adjacent frequencies, the adjacent blocks and the adjacent maps of the same band.
+//! refinement bit. A plane is visited in up to three [passes](Tables::plane_passes), likely large coefficients first.
+//! Neighbours are the adjacent frequencies, the adjacent blocks and the adjacent maps of the same band.
 //! Encoder, decoder and calibration run the same function, [`PlaneCoder::code`], so they cannot disagree.
 
-use super::range::{RangeDecoder, RangeEncoder};
+use super::range::{PROBABILITY_BITS, RangeDecoder, RangeEncoder};
 use super::tables::*;
 
 /// Largest magnitude of a quantised coefficient.
@@ -78,6 +79,37 @@ impl BitIo for Counter<'_> {
     }
 }
 
+/// Adds up what bits would cost, for calibration: the ideal length of a code word, without the fraction of a byte that
+/// its end wastes.
+pub struct Price<'a> {
+    /// [`price_list`] of the models.
+    pub costs: &'a [[f64; 2]],
+    /// Sum so far \[bit\].
+    pub bits: f64,
+}
+
+/// Bits that `false` and `true` cost in every context.
+pub fn price_list(models: &[u16]) -> Vec<[f64; 2]> {
+    let whole = f64::from(1u32 << PROBABILITY_BITS);
+    models
+        .iter()
+        .map(|&p| [f64::from(p), whole - f64::from(p)].map(|p| (whole / p).log2()))
+        .collect()
+}
+
+impl BitIo for Price<'_> {
+    #[inline]
+    fn code(&mut self, context: usize, bit: bool) -> bool {
+        self.bits += self.costs[context][usize::from(bit)];
+        bit
+    }
+    #[inline]
+    fn raw(&mut self, bit: bool) -> bool {
+        self.bits += 1.0;
+        bit
+    }
+}
+
 /// Magnitudes and signs known so far: bit 15 is the sign, the rest the magnitude in units of the current plane.
 #[derive(Clone, Default)]
 pub struct Known {
@@ -104,13 +136,14 @@ const NONE: u16 = u16::MAX;
 /// Scan lists of one cut, derived from its tables.
 pub struct PlaneCoder {
     frequencies: usize,
+    plane_passes: u8,
     blocks_down: usize,
     blocks_across: usize,
     bands: Vec<Band>,
     scale: Vec<i8>,
     /// Frequencies of each map by falling entry plane.
     order: Vec<u16>,
-    /// How many of them have entered by plane `p`: `K × (MAX_PLANES + 1)`.
+    /// How many of them have entered by plane `p`: `K × (MAX_PLANES + 2)`.
     entered: Vec<u16>,
     /// Adjacent frequencies, `NONE` where there is none.
     adjacent: Vec<[u16; 4]>,
@@ -125,7 +158,7 @@ impl PlaneCoder {
         let g = &tables.geometry;
         let f = g.frequencies();
         let mut order = Vec::with_capacity(tables.kept * f);
-        let mut entered = Vec::with_capacity(tables.kept * (MAX_PLANES + 1));
+        let mut entered = Vec::with_capacity(tables.kept * (MAX_PLANES + 2));
         for scale in tables.scale.chunks_exact(f) {
             let mut list: Vec<u16> = (0..f as u16).collect();
             let key = |&i: &u16| match entry_plane(scale[usize::from(i)]) {
@@ -133,7 +166,7 @@ impl PlaneCoder {
                 plane => -i32::from(plane),
             };
             list.sort_by_key(key);
-            for plane in 0..=MAX_PLANES as i32 {
+            for plane in 0..MAX_PLANES as i32 + 2 {
                 entered.push(list.iter().filter(|i| key(i) <= -plane).count() as u16);
             }
             order.extend(list);
@@ -165,6 +198,7 @@ impl PlaneCoder {
         let (blocks_down, blocks_across) = g.blocks();
         Self {
             frequencies: f,
+            plane_passes: tables.plane_passes,
             blocks_down,
             blocks_across,
             bands: tables.bands.clone(),
@@ -175,10 +209,45 @@ impl PlaneCoder {
         }
     }
 
-    /// Frequencies of map `map` that have entered by `plane`.
-    pub fn active(&self, map: usize, plane: u8) -> &[u16] {
-        let n = self.entered[map * (MAX_PLANES + 1) + usize::from(plane)];
-        &self.order[map * self.frequencies..][..usize::from(n)]
+    /// How many frequencies of map `map` have entered by `plane`.
+    fn entered(&self, map: usize, plane: u8) -> usize {
+        usize::from(self.entered[map * (MAX_PLANES + 2) + usize::from(plane)])
+    }
+
+    /// Plane of a pass and its rank there: the last rank is visited first.
+    fn place(&self, pass: u8) -> (u8, u8) {
+        (pass / self.plane_passes, pass % self.plane_passes)
+    }
+
+    /// Plane that a pass is about.
+    pub fn plane(&self, pass: u8) -> u8 {
+        self.place(pass).0
+    }
+
+    /// Frequencies of map `map` that `pass` visits.
+    pub fn visited(&self, map: usize, pass: u8) -> &[u16] {
+        let (plane, rank) = self.place(pass);
+        let start = if rank + 1 == self.plane_passes {
+            0
+        } else {
+            self.entered(map, plane + rank + 1)
+        };
+        let end = self.entered(map, plane + rank);
+        &self.order[map * self.frequencies..][start..end]
+    }
+
+    /// Frequencies of map `map` that are known once `pass` is decoded: down to the plane of the pass, and down to the
+    /// plane above.
+    pub fn known(&self, map: usize, pass: u8) -> [(&[u16], u8); 2] {
+        let (plane, rank) = self.place(pass);
+        let end = self.entered(map, plane + rank);
+        let all = if rank == 0 {
+            end
+        } else {
+            self.entered(map, plane + 1)
+        };
+        let order = &self.order[map * self.frequencies..];
+        [(&order[..end], plane), (&order[end..all], plane + 1)]
     }
 
     /// Scale class of a coefficient.
@@ -192,31 +261,40 @@ impl PlaneCoder {
         self.blocks_down * self.blocks_across
     }
 
-    /// Code one plane of one band. `truth` holds the quantised coefficients (sign in bit 15) when writing, and is
+    /// Code one pass of one band. `truth` holds the quantised coefficients (sign in bit 15) when writing, and is
     /// empty when reading.
     pub fn code<B: BitIo>(
         &self,
         band: usize,
-        plane: u8,
+        pass: u8,
         truth: &[u16],
         known: &mut Known,
         io: &mut B,
     ) {
         let Band { first, count } = self.bands[band];
         let (first, end) = (first as usize, (first + count) as usize);
+        let (plane, rank) = self.place(pass);
         let mut ratios = [0u8; MAX_FREQUENCIES];
         for map in first..end {
-            let entering = self.active(map, plane + 1).len();
-            let active = self.active(map, plane);
+            let visited = self.visited(map, pass);
+            if visited.is_empty() {
+                continue;
+            }
+            // Those that enter come last; all others of this pass have been looked at in the plane above.
+            let seen = match rank {
+                0 if self.plane_passes == 1 => self.entered(map, plane + 1),
+                0 => 0,
+                _ => visited.len(),
+            };
             let scale = &self.scale[map * self.frequencies..][..self.frequencies];
-            for (ratio, &frequency) in ratios.iter_mut().zip(active) {
+            for (ratio, &frequency) in ratios.iter_mut().zip(visited) {
                 *ratio = ratio_class(scale[usize::from(frequency)], plane) as u8;
             }
             for block in 0..self.blocks() {
                 let base = (map * self.blocks() + block) * self.frequencies;
                 let values = &mut known.values[base..base + self.frequencies];
                 let truth = truth.get(base..base + self.frequencies).unwrap_or(&[]);
-                for (j, (&frequency, &ratio)) in active.iter().zip(&ratios).enumerate() {
+                for (j, (&frequency, &ratio)) in visited.iter().zip(&ratios).enumerate() {
                     let f = usize::from(frequency);
                     let true_value = truth.get(f).copied().unwrap_or(0);
                     let target = (true_value & !SIGN) >> plane;
@@ -237,7 +315,7 @@ impl PlaneCoder {
                     if !io.code(context, target != 0) {
                         continue;
                     }
-                    let magnitude = if j < entering {
+                    let magnitude = if j < seen {
                         1
                     } else {
                         Self::code_larger(target, io)

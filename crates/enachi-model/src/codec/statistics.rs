@@ -6,6 +6,7 @@
 
 use super::plane::SIGN;
 use super::stream::{Codec, Decoder};
+use super::tables::known_plane;
 
 /// Leading maps whose first coefficient is pooled.
 pub const MOST_POOLED: usize = 64;
@@ -196,13 +197,13 @@ impl Decoder<'_> {
         let (known, reached) = self.levels();
         codec.pool_with(|i| {
             let map = i / g.coefficients();
-            let Some(plane) = reached[codec.band_of(map)] else {
-                return 0.0;
-            };
             if known[i] & !SIGN == 0 {
                 return 0.0;
             }
-            codec.value(known[i], codec.planes().scale(map, 0), plane)
+            let scale = codec.planes().scale(map, 0);
+            reached[codec.band_of(map)]
+                .and_then(|pass| known_plane(scale, pass, codec.tables().plane_passes))
+                .map_or(0.0, |plane| codec.value(known[i], scale, plane))
         })
     }
 

@@ -60,11 +60,11 @@ pub struct Codec {
     tables: Tables,
     transform: Transform,
     planes: PlaneCoder,
-    /// Chunk that covers the planes just above each chunk, in the same band.
+    /// Chunk that covers the passes just above each chunk, in the same band.
     predecessor: Vec<Option<u16>>,
     /// Band of every map.
     band_of: Vec<u16>,
-    /// Share of the feature's variance that map `k` carries once plane `p` is decoded: `K × MAX_PLANES`.
+    /// Share of the feature's variance that map `k` carries once pass `s` is decoded: `K ×` [`Tables::most_passes`].
     shares: Vec<f32>,
 }
 
@@ -208,10 +208,10 @@ impl Codec {
                 models: &self.tables.models,
                 encoder: RangeEncoder::default(),
             };
-            for plane in (spec.low..=spec.high).rev() {
+            for pass in (spec.low..=spec.high).rev() {
                 self.planes.code(
                     usize::from(spec.band),
-                    plane,
+                    pass,
                     &scratch.truth,
                     &mut scratch.known,
                     &mut writer,
@@ -257,7 +257,7 @@ impl Codec {
 pub struct Decoder<'a> {
     codec: &'a Codec,
     known: Known,
-    /// Lowest plane decoded of each band.
+    /// Lowest pass decoded of each band.
     reached: Vec<Option<u8>>,
     /// Chunks whose predecessor has not arrived yet.
     waiting: Vec<Option<Vec<u8>>>,
@@ -322,10 +322,10 @@ impl Decoder<'_> {
             models: &self.codec.tables.models,
             decoder: RangeDecoder::new(payload),
         };
-        for plane in (spec.low..=spec.high).rev() {
+        for pass in (spec.low..=spec.high).rev() {
             self.codec.planes.code(
                 usize::from(spec.band),
-                plane,
+                pass,
                 &[],
                 &mut self.known,
                 &mut reader,
@@ -351,8 +351,8 @@ impl Decoder<'_> {
         self.decoded.get(usize::from(id)).copied().unwrap_or(false)
     }
 
-    /// Quantised coefficients as known now: magnitude in units of the band's lowest decoded plane, sign in bit 15;
-    /// and that plane per band (`None`: nothing decoded).
+    /// Quantised coefficients as known now: magnitude in units of the lowest plane that they are
+    /// [known](known_plane) down to, sign in bit 15; and the lowest decoded pass per band (`None`: nothing decoded).
     pub fn levels(&self) -> (&[u16], &[Option<u8>]) {
         (&self.known.values, &self.reached)
     }
@@ -367,18 +367,19 @@ impl Decoder<'_> {
             .resize(codec.tables.kept * g.coefficients(), 0.0);
         let mut used = 0;
         for (band, reached) in codec.tables.bands.iter().zip(&self.reached) {
-            let Some(plane) = *reached else { continue };
+            let Some(pass) = *reached else { continue };
             for map in band.first as usize..(band.first + band.count) as usize {
-                let active = codec.planes.active(map, plane);
-                for block in 0..codec.planes.blocks() {
-                    let base = (map * codec.planes.blocks() + block) * f;
-                    for &frequency in active {
-                        let i = base + usize::from(frequency);
-                        let known = self.known.values[i];
-                        if known & !SIGN != 0 {
-                            let scale = codec.planes.scale(map, frequency);
-                            self.coefficients[i] = codec.value(known, scale, plane);
-                            used = map + 1;
+                for (frequencies, plane) in codec.planes.known(map, pass) {
+                    for block in 0..codec.planes.blocks() {
+                        let base = (map * codec.planes.blocks() + block) * f;
+                        for &frequency in frequencies {
+                            let i = base + usize::from(frequency);
+                            let known = self.known.values[i];
+                            if known & !SIGN != 0 {
+                                let scale = codec.planes.scale(map, frequency);
+                                self.coefficients[i] = codec.value(known, scale, plane);
+                                used = map + 1;
+                            }
                         }
                     }
                 }
@@ -414,10 +415,10 @@ impl Decoder<'_> {
             .bands
             .iter()
             .zip(&self.reached)
-            .filter_map(|(band, plane)| Some((band, usize::from((*plane)?))))
-            .flat_map(|(band, plane)| {
+            .filter_map(|(band, pass)| Some((band, usize::from((*pass)?))))
+            .flat_map(|(band, pass)| {
                 (band.first as usize..(band.first + band.count) as usize)
-                    .map(move |map| self.codec.shares[map * MAX_PLANES + plane])
+                    .map(move |map| self.codec.shares[map * self.codec.tables.most_passes() + pass])
             })
             .sum()
     }
@@ -428,10 +429,10 @@ impl Decoder<'_> {
         let tables = &self.codec.tables;
         let mut energy = vec![0.0f32; tables.kept];
         for (band, reached) in tables.bands.iter().zip(&self.reached) {
-            let Some(plane) = *reached else { continue };
+            let Some(pass) = *reached else { continue };
             let maps = band.first as usize..(band.first + band.count) as usize;
             for (map, energy) in maps.clone().zip(&mut energy[maps]) {
-                *energy = tables.restoration.energy[map * MAX_PLANES + usize::from(plane)];
+                *energy = tables.restoration.energy[map * tables.most_passes() + usize::from(pass)];
             }
         }
         let mut carried = vec![0.0; tables.geometry.maps];
@@ -499,6 +500,6 @@ fn variance_shares(tables: &Tables) -> Vec<f32> {
         .energy
         .iter()
         .enumerate()
-        .map(|(i, e)| e * weight[i / MAX_PLANES] / total.max(f32::MIN_POSITIVE))
+        .map(|(i, e)| e * weight[i / tables.most_passes()] / total.max(f32::MIN_POSITIVE))
         .collect()
 }

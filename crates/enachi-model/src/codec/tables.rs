@@ -28,6 +28,10 @@ pub const MAX_FREQUENCIES: usize = 4096;
 pub const PROBABILITIES: std::ops::RangeInclusive<u16> = 24..=(1 << 15) - 24;
 /// Most planes of a band.
 pub const MAX_PLANES: usize = 15;
+/// Passes of a plane, at most. With n of them pass `n p + r` of plane `p` visits, for r = n − 1, the coefficients that
+/// entered r planes above or earlier, otherwise those that entered just r planes above: the larger a coefficient is
+/// expected to be beside the threshold, the more a bit about it removes of the error, so they come in this order.
+pub const PLANE_PASSES: u8 = 3;
 /// Entry plane of a coefficient that is never sent.
 pub const NEVER: u8 = u8::MAX;
 
@@ -40,16 +44,16 @@ pub struct Band {
     pub count: u32,
 }
 
-/// One chunk of the stream: bit planes `high` down to `low` of a band.
+/// One chunk of the stream: [passes](Tables::plane_passes) `high` down to `low` of a band.
 ///
-/// It can be decoded when all planes above `high` of the same band have been; it needs no other band.
+/// It can be decoded when all passes above `high` of the same band have been; it needs no other band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkSpec {
     /// Index into [`Tables::bands`].
     pub band: u16,
-    /// Highest plane inside.
+    /// Highest pass inside.
     pub high: u8,
-    /// Lowest plane inside.
+    /// Lowest pass inside.
     pub low: u8,
 }
 
@@ -85,8 +89,8 @@ pub enum Spatial {
 /// planes carry by calibration, η the exponent that moved the answer least there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Restoration {
-    /// Variance per sample that map `k` contributes to the feature once plane `p` of its band is decoded, before the
-    /// synthesis over channels: `K × MAX_PLANES`.
+    /// Variance per sample that map `k` contributes to the feature once pass `s` of its band is decoded, before the
+    /// synthesis over channels: `K ×` [`Tables::most_passes`].
     pub energy: Vec<f32>,
     /// Variance of every channel, `maps`.
     pub variance: Vec<f32>,
@@ -135,6 +139,8 @@ pub struct Tables {
     pub step: f32,
     /// Scale of every (map, frequency) in half octaves over `step`: `round(2·log2(σ/step))`, `K × frequencies`.
     pub scale: Vec<i8>,
+    /// Passes of a plane, 1 to [`PLANE_PASSES`].
+    pub plane_passes: u8,
     /// Bands, in order of maps.
     pub bands: Vec<Band>,
     /// Chunks, most important first. Chunk `i` of a stream has identifier `i`.
@@ -165,6 +171,23 @@ pub fn entry_plane(scale: i8) -> u8 {
         NEVER
     } else {
         (above / 2).min(MAX_PLANES as i32 - 1) as u8
+    }
+}
+
+/// Plane down to which a coefficient of scale class `scale` is known once `pass` of its band is decoded, with so many passes
+/// of a plane; `None` before it enters.
+#[inline]
+pub fn known_plane(scale: i8, pass: u8, plane_passes: u8) -> Option<u8> {
+    let (plane, rank) = (pass / plane_passes, pass % plane_passes);
+    let entry = entry_plane(scale);
+    if entry == NEVER || entry < plane {
+        return None;
+    }
+    let visited = (entry - plane).min(plane_passes - 1) >= rank;
+    match (visited, entry > plane) {
+        (true, _) => Some(plane),
+        (false, true) => Some(plane + 1),
+        (false, false) => None,
     }
 }
 
@@ -199,6 +222,12 @@ impl Tables {
             || g.elements() > 1 << 28
         {
             return fail(format!("impossible geometry {g:?}"));
+        }
+        if !(1..=PLANE_PASSES).contains(&self.plane_passes) {
+            return fail(format!(
+                "{} passes of a plane, must be 1 to {PLANE_PASSES}",
+                self.plane_passes
+            ));
         }
         let k = self.kept;
         if k == 0 || k > g.maps {
@@ -244,7 +273,7 @@ impl Tables {
             })
             .chain(sizes)
             .chain([
-                ("energy", r.energy.len(), k * MAX_PLANES),
+                ("energy", r.energy.len(), k * self.most_passes()),
                 ("variance", r.variance.len(), g.maps),
                 ("chunk_bytes", self.chunk_bytes.len(), self.chunks.len()),
                 (
@@ -324,29 +353,32 @@ impl Tables {
         if next as usize != k || self.bands.len() > 1 << 12 {
             return fail(format!("bands end at map {next}, must be {k}"));
         }
-        let mut reached: Vec<u8> = (0..self.bands.len()).map(|b| self.planes(b)).collect();
+        let mut reached: Vec<u8> = (0..self.bands.len()).map(|b| self.passes(b)).collect();
         for chunk in &self.chunks {
-            let Some(plane) = reached.get_mut(usize::from(chunk.band)) else {
+            let Some(pass) = reached.get_mut(usize::from(chunk.band)) else {
                 return fail(format!("{chunk:?} names a band that is not there"));
             };
-            if usize::from(chunk.high) >= MAX_PLANES
+            if usize::from(chunk.high) >= self.most_passes()
                 || chunk.high < chunk.low
-                || chunk.high + 1 != *plane
+                || chunk.high + 1 != *pass
             {
-                return fail(format!(
-                    "{chunk:?} does not follow plane {plane} of its band"
-                ));
+                return fail(format!("{chunk:?} does not follow pass {pass} of its band"));
             }
-            *plane = chunk.low;
+            *pass = chunk.low;
         }
         if reached.iter().any(|&p| p != 0) || self.chunks.len() > 1 << 14 {
-            return fail("the chunks do not cover every plane once".into());
+            return fail("the chunks do not cover every pass once".into());
         }
         Ok(())
     }
 
-    /// Planes of band `band`: one more than the highest entry plane of its coefficients.
-    pub fn planes(&self, band: usize) -> u8 {
+    /// Passes that a band can have.
+    pub fn most_passes(&self) -> usize {
+        MAX_PLANES * usize::from(self.plane_passes)
+    }
+
+    /// Passes of band `band`: the first is the one in which the coefficients of its highest entry plane enter.
+    pub fn passes(&self, band: usize) -> u8 {
         let f = self.geometry.frequencies();
         let Band { first, count } = self.bands[band];
         self.scale[first as usize * f..(first + count) as usize * f]
@@ -354,6 +386,35 @@ impl Tables {
             .map(|&s| entry_plane(s))
             .filter(|&p| p != NEVER)
             .max()
-            .map_or(0, |p| p + 1)
+            .map_or(0, |plane| plane * self.plane_passes + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_coefficient_is_visited_once_a_plane_and_known_down_to_its_last_visit() {
+        for scale in -8..(RATIO_MIN as i8 + 2 * MAX_PLANES as i8) {
+            for n in 1..=PLANE_PASSES {
+                let entry = entry_plane(scale);
+                // Passes that visit it, by definition: in plane p the one of rank min(entry - p, n - 1).
+                let visits: Vec<u8> = match entry {
+                    NEVER => vec![],
+                    _ => (0..=entry)
+                        .map(|p| n * p + (entry - p).min(n - 1))
+                        .collect(),
+                };
+                for pass in 0..MAX_PLANES as u8 * n {
+                    let last = visits.iter().position(|&visit| visit >= pass);
+                    assert_eq!(
+                        known_plane(scale, pass, n),
+                        last.map(|plane| plane as u8),
+                        "scale {scale}, pass {pass} of {n}"
+                    );
+                }
+            }
+        }
     }
 }

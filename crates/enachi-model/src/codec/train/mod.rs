@@ -3,14 +3,14 @@
 //! Five passes over the same images, each an exact sum over images taken in order, so that the result does not
 //! depend on the number of threads: moments of channels and gradients → basis over channels; moments inside maps → basis
 //! over positions; coefficient scales → step, entry planes and bands; context and reconstruction counts → static models;
-//! bytes, distortion and energy per plane → chunks, their order, and what makes up for missing ones.
+//! bytes, distortion and energy per pass → chunks, their order, and what makes up for missing ones.
 
 mod basis;
 mod observe;
 mod schedule;
 
 use self::basis::{SpatialKind, spatial_kind};
-use self::schedule::{schedule, split_bands, water_level};
+use self::schedule::{FRAME_BYTES, schedule, split_bands, water_level};
 use super::linalg::gram;
 use super::statistics::Probe;
 use super::stream::{Codec, EncoderScratch};
@@ -56,20 +56,15 @@ pub struct CodecSettings {
     pub keep: Option<usize>,
     /// Signal-to-noise ratio of the whole stream \[dB\]; sets the finest step.
     pub snr_db: f64,
-    /// Least mean size of a chunk \[byte\]; planes are merged up to it. Short streams get smaller chunks, so that about
-    /// [`LEAST_CHUNKS`] remain.
+    /// Least mean size of a chunk far into the stream \[byte\]; passes are merged up to it. The first chunks are smaller.
     pub chunk_bytes: f64,
-    /// Size that a band should have in the whole stream \[byte\]; sets the number of bands. Short streams get at
-    /// least [`LEAST_BANDS`].
+    /// Size that a band should have in the whole stream \[byte\]; sets the number of bands, which is at least
+    /// [`LEAST_BANDS`]. A prefix does best when a pass of a band fills a chunk, so bands must not be narrow.
     pub band_bytes: f64,
 }
 
-/// Chunks that a short stream is to have, as far as [`SMALLEST_CHUNK_BYTES`] allows.
-pub const LEAST_CHUNKS: f64 = 40.0;
 /// Bands that a short stream is to have.
-pub const LEAST_BANDS: f64 = 8.0;
-/// No chunk is made smaller than this for the sake of their number \[byte\]: two to four bytes of each are framing.
-pub const SMALLEST_CHUNK_BYTES: f64 = 24.0;
+pub const LEAST_BANDS: f64 = 4.0;
 
 impl Default for CodecSettings {
     fn default() -> Self {
@@ -80,7 +75,7 @@ impl Default for CodecSettings {
             keep: None,
             snr_db: 12.0,
             chunk_bytes: 60.0,
-            band_bytes: 400.0,
+            band_bytes: 4000.0,
         }
     }
 }
@@ -312,17 +307,12 @@ impl Trainer {
             Stage::Rates(codec) => {
                 let mut tables = codec.tables().clone();
                 let bytes: Vec<f64> = sums.sums[0].iter().map(|b| b / images).collect();
-                let least = bytes.iter().sum::<f64>() / LEAST_CHUNKS;
-                let chunk_bytes = least.clamp(
-                    SMALLEST_CHUNK_BYTES.min(self.settings.chunk_bytes),
-                    self.settings.chunk_bytes,
-                );
                 let chunks = schedule(
                     &tables.chunks,
                     &bytes,
                     &sums.sums[1],
                     &sums.sums[2],
-                    chunk_bytes,
+                    self.settings.chunk_bytes,
                 );
                 tables.chunk_bytes = chunks
                     .iter()
@@ -471,13 +461,14 @@ impl Trainer {
             spatial,
             step: step as f32,
             scale,
+            plane_passes: PLANE_PASSES,
             bands,
             chunks: Vec::new(),
             chunk_bytes: Vec::new(),
             models: vec![1 << 14; CONTEXTS],
             points: vec![INITIAL_POINT; MAGNITUDE_CLASSES * RATIO_CLASSES],
             restoration: Restoration {
-                energy: vec![0.0; kept * MAX_PLANES],
+                energy: vec![0.0; kept * MAX_PLANES * usize::from(PLANE_PASSES)],
                 variance: channels.variance,
                 exponents: Vec::new(),
             },
@@ -485,11 +476,11 @@ impl Trainer {
             predictor: None,
         };
         for band in 0..tables.bands.len() {
-            for plane in (0..tables.planes(band)).rev() {
+            for pass in (0..tables.passes(band)).rev() {
                 tables.chunks.push(ChunkSpec {
                     band: band as u16,
-                    high: plane,
-                    low: plane,
+                    high: pass,
+                    low: pass,
                 });
                 tables.chunk_bytes.push(0.0);
             }
@@ -498,17 +489,17 @@ impl Trainer {
     }
 }
 
-/// Mean bytes of a chunk from those of single planes.
+/// Mean bytes of a chunk from the payload of single passes.
 fn merged_bytes(single: &[ChunkSpec], bytes: &[f64], chunk: &ChunkSpec) -> f32 {
-    let inside = |plane: &ChunkSpec| {
-        plane.band == chunk.band && (chunk.low..=chunk.high).contains(&plane.low)
-    };
+    let inside =
+        |pass: &ChunkSpec| pass.band == chunk.band && (chunk.low..=chunk.high).contains(&pass.low);
     single
         .iter()
         .zip(bytes)
-        .filter(|(plane, _)| inside(plane))
+        .filter(|(pass, _)| inside(pass))
         .map(|(_, b)| *b as f32)
-        .sum()
+        .sum::<f32>()
+        + FRAME_BYTES as f32
 }
 
 /// The first `kept` columns of a `rows × columns` matrix.

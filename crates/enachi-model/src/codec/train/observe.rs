@@ -1,10 +1,9 @@
 //! What one image contributes to the passes that follow quantisation.
 
 use super::Partial;
-use crate::codec::plane::{Counter, Known, SIGN, Writer};
-use crate::codec::range::RangeEncoder;
+use crate::codec::plane::{Counter, Known, Price, SIGN, price_list};
 use crate::codec::spatial::synthesis_norms;
-use crate::codec::stream::{Codec, EncoderScratch, framed_bytes};
+use crate::codec::stream::{Codec, EncoderScratch};
 use crate::codec::tables::*;
 
 /// Decisions per context, and where coefficients lie inside their intervals.
@@ -25,11 +24,13 @@ pub(super) fn observe_counts(codec: &Codec, feature: &[f32]) -> Partial {
         codec
             .planes()
             .code(band, spec.low, truth, &mut known, &mut counter);
-        let unit = tables.step * (1u32 << spec.low) as f32;
-        for_significant(codec, band, spec.low, &known, |i, value, scale| {
+        let plane = codec.planes().plane(spec.low);
+        let unit = tables.step * (1u32 << plane) as f32;
+        let visited = |map| [(codec.planes().visited(map, spec.low), plane)];
+        for_significant(codec, band, &known, visited, |i, value, scale, _| {
             let magnitude = value & !SIGN;
             let offset = coefficients[i].abs() / unit - f32::from(magnitude);
-            let class = magnitude_class(magnitude) * RATIO_CLASSES + ratio_class(scale, spec.low);
+            let class = magnitude_class(magnitude) * RATIO_CLASSES + ratio_class(scale, plane);
             points[class][0] += f64::from(offset.clamp(0.0, 1.0));
             points[class][1] += 1.0;
         });
@@ -38,7 +39,7 @@ pub(super) fn observe_counts(codec: &Codec, feature: &[f32]) -> Partial {
     Partial(vec![flat, points.concat()])
 }
 
-/// Per band and plane: bytes, distortion left, energy; and the energy that each map's estimate carries.
+/// Per band and pass: payload bytes, distortion left, energy; and the energy that each map's estimate carries.
 pub(super) fn observe_rates(codec: &Codec, feature: &[f32]) -> Partial {
     let tables = codec.tables();
     let mut scratch = EncoderScratch::default();
@@ -58,23 +59,25 @@ pub(super) fn observe_rates(codec: &Codec, feature: &[f32]) -> Partial {
     let mut known = Known::default();
     known.reset(truth.len());
     let (mut bytes, mut distortion) = (Vec::new(), Vec::new());
+    let costs = price_list(&tables.models);
     let norms = synthesis_norms(&tables.geometry, &tables.spatial);
-    let mut carried = vec![0.0; tables.kept * MAX_PLANES];
-    for (id, spec) in tables.chunks.iter().enumerate() {
+    let mut carried = vec![0.0; tables.kept * tables.most_passes()];
+    for spec in &tables.chunks {
         let band = usize::from(spec.band);
-        let mut writer = Writer {
-            models: &tables.models,
-            encoder: RangeEncoder::default(),
+        let mut price = Price {
+            costs: &costs,
+            bits: 0.0,
         };
         codec
             .planes()
-            .code(band, spec.low, truth, &mut known, &mut writer);
-        bytes.push(framed_bytes(id as u16, writer.encoder.finish().len()) as f64);
+            .code(band, spec.low, truth, &mut known, &mut price);
+        bytes.push(price.bits / 8.0);
         let mut removed = 0.0;
-        for_significant(codec, band, spec.low, &known, |i, value, scale| {
+        let reached = |map| codec.planes().known(map, spec.low);
+        for_significant(codec, band, &known, reached, |i, value, scale, plane| {
             let y = f64::from(coefficients[i]);
-            let estimate = f64::from(codec.value(value, scale, spec.low));
-            carried[i / per_map * MAX_PLANES + usize::from(spec.low)] +=
+            let estimate = f64::from(codec.value(value, scale, plane));
+            carried[i / per_map * tables.most_passes() + usize::from(spec.low)] +=
                 estimate * estimate * norms[i % norms.len()];
             removed += y * y - (y - estimate) * (y - estimate);
         });
@@ -83,23 +86,26 @@ pub(super) fn observe_rates(codec: &Codec, feature: &[f32]) -> Partial {
     Partial(vec![bytes, distortion, energy, carried])
 }
 
-/// Visit every significant coefficient of a band: index, known value, scale class.
-fn for_significant(
+/// Visit the significant ones among some frequencies of every map of a band, given with the plane they are known down
+/// to: index, known value, scale class, plane.
+fn for_significant<'c, const N: usize>(
     codec: &Codec,
     band: usize,
-    plane: u8,
     known: &Known,
-    mut visit: impl FnMut(usize, u16, i8),
+    frequencies: impl Fn(usize) -> [(&'c [u16], u8); N],
+    mut visit: impl FnMut(usize, u16, i8, u8),
 ) {
     let planes = codec.planes();
     let Band { first, count } = codec.tables().bands[band];
     let f = codec.tables().geometry.frequencies();
     for map in first as usize..(first + count) as usize {
-        for block in 0..planes.blocks() {
-            for &frequency in planes.active(map, plane) {
-                let i = (map * planes.blocks() + block) * f + usize::from(frequency);
-                if known.values[i] & !SIGN != 0 {
-                    visit(i, known.values[i], planes.scale(map, frequency));
+        for (frequencies, plane) in frequencies(map) {
+            for block in 0..planes.blocks() {
+                for &frequency in frequencies {
+                    let i = (map * planes.blocks() + block) * f + usize::from(frequency);
+                    if known.values[i] & !SIGN != 0 {
+                        visit(i, known.values[i], planes.scale(map, frequency), plane);
+                    }
                 }
             }
         }
