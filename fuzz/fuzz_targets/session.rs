@@ -90,8 +90,9 @@ fuzz_target!(|data: &[u8]| {
         }
         while let Some(event) = edge.poll_event() {
             match event {
-                EdgeEvent::Hello(_) => edge.welcome(welcome()).expect("it was just asked for"),
-                EdgeEvent::Offered(offer) => edge.grant(grant(offer.task), 64).expect("it was just offered"),
+                // What came behind it may have ended the session already.
+                EdgeEvent::Hello(_) => assert!(edge.welcome(welcome()).is_ok() || edge.is_closed()),
+                EdgeEvent::Offered(offer) => assert!(edge.grant(grant(offer.task), 64).is_ok() || edge.is_closed()),
                 EdgeEvent::Reported(report) => {
                     let _ = edge.stop(report.task, StopReason::Certain);
                     let _ = edge.close_upload(report.task);

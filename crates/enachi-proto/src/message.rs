@@ -369,6 +369,11 @@ fn not_negative(field: &'static str, value: f64) -> Result<(), ProtocolError> {
     within(field, value, fits, "finite and at least 0")
 }
 
+/// Far outside anything real, and near enough that planners need not fear for their arithmetic.
+fn physical(field: &'static str, value: f64) -> Result<(), ProtocolError> {
+    within(field, value, (0.0..=1e12).contains(&value), "0 to 1e12")
+}
+
 fn share(field: &'static str, value: f64) -> Result<(), ProtocolError> {
     within(field, value, (0.0..=1.0).contains(&value), "0 to 1")
 }
@@ -376,16 +381,20 @@ fn share(field: &'static str, value: f64) -> Result<(), ProtocolError> {
 impl Energy {
     /// Whether every value can be computed with.
     pub fn check(&self) -> Result<(), ProtocolError> {
-        positive("frequency_hz", self.frequency_hz)?;
-        positive("cycles_per_mac", self.cycles_per_mac)?;
-        not_negative("capacitance_w_per_hz3", self.capacitance_w_per_hz3)?;
-        not_negative("idle_power_w", self.idle_power_w)?;
-        positive("power_max_w", self.power_max_w)?;
-        not_negative("circuit_power_w", self.circuit_power_w)?;
-        not_negative("tail_power_w", self.tail_power_w)?;
-        not_negative("tail_time_s", self.tail_time_s)?;
-        positive("budget_j", self.budget_j)?;
-        positive("weight", self.weight)
+        for (field, value) in [
+            ("frequency_hz", self.frequency_hz),
+            ("cycles_per_mac", self.cycles_per_mac),
+            ("power_max_w", self.power_max_w),
+            ("budget_j", self.budget_j),
+            ("weight", self.weight),
+        ] {
+            within(field, value, (1e-9..=1e12).contains(&value), "1e-9 to 1e12")?;
+        }
+        physical("capacitance_w_per_hz3", self.capacitance_w_per_hz3)?;
+        physical("idle_power_w", self.idle_power_w)?;
+        physical("circuit_power_w", self.circuit_power_w)?;
+        physical("tail_power_w", self.tail_power_w)?;
+        physical("tail_time_s", self.tail_time_s)
     }
 }
 
@@ -412,9 +421,11 @@ impl ToEdge {
         match self {
             Self::Hello(hello) => hello.energy.check(),
             Self::Offer(offer) => {
-                positive("gain", offer.gain)?;
-                not_negative("energy_queue_j", offer.energy_queue_j)?;
-                positive("deadline_s", offer.deadline_s)
+                let (gain, deadline_s) = (offer.gain, offer.deadline_s);
+                within("gain", gain, (1e-30..=1.0).contains(&gain), "1e-30 to 1")?;
+                physical("energy_queue_j", offer.energy_queue_j)?;
+                let fits = (1e-6..=1e6).contains(&deadline_s);
+                within("deadline_s", deadline_s, fits, "1e-6 to 1e6")
             }
             Self::Report(report) => {
                 not_negative("energy_local_j", report.energy_local_j)?;

@@ -2,7 +2,7 @@
 
 use enachi_core::packet::batch_time_s;
 use enachi_core::profile::Profile;
-use enachi_core::radio::{Noise, Radio};
+use enachi_core::radio::Noise;
 use enachi_core::task::policies::PolicyError;
 use enachi_core::task::{Candidate, PowerMode, Replanning, TaskGrant, TaskPolicy};
 use enachi_proto::message::{Account, Energy, Grant, PowerLaw, Welcome};
@@ -201,22 +201,6 @@ pub fn adopt(welcome: &Welcome, scenario: &mut Scenario) {
         }
         PowerLaw::Constant => packet.power = PowerKind::Constant,
         PowerLaw::WaterFilling => packet.power = PowerKind::WaterFilling,
-    }
-}
-
-/// Noise and cap of a cell.
-pub fn radio(welcome: &Welcome) -> Radio {
-    Radio {
-        noise: if welcome.noise_psd_w_per_hz > 0.0 {
-            Noise::Exact {
-                psd_w_per_hz: welcome.noise_psd_w_per_hz,
-            }
-        } else {
-            Noise::Constant {
-                power_w: welcome.noise_w,
-            }
-        },
-        spectral_cap: welcome.spectral_cap,
     }
 }
 

@@ -34,6 +34,14 @@ enum Command {
     Explain(cmd::explain::Args),
     /// Write the channel gains of a world as a trace.
     Trace(cmd::trace::Args),
+    /// Show it live: an edge and several devices on this machine, over a real network.
+    Demo(cmd::demo::Args),
+    /// Be the edge: serve devices over the network.
+    Serve(Box<cmd::serve::Args>),
+    /// Be a device: run the head, send features, take answers.
+    Device(Box<cmd::device::Args>),
+    /// Make certificates for an edge and its devices.
+    Pki(cmd::pki::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -51,6 +59,10 @@ fn main() -> std::process::ExitCode {
         Command::Plan(args) => cmd::plan::run(args),
         Command::Explain(args) => cmd::explain::run(args),
         Command::Trace(args) => cmd::trace::run(args),
+        Command::Demo(args) => cmd::demo::run(&args),
+        Command::Serve(args) => cmd::serve::run(*args),
+        Command::Device(args) => cmd::device::run(*args),
+        Command::Pki(args) => cmd::pki::run(args),
     };
     match outcome {
         Ok(()) => std::process::ExitCode::SUCCESS,

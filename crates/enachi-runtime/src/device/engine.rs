@@ -44,6 +44,13 @@ pub enum Signal {
         /// Which.
         task: u32,
     },
+    /// Head or encoder have failed; the device does what it can alone.
+    Failed {
+        /// Which.
+        task: u32,
+        /// Why.
+        reason: String,
+    },
     /// A task is over.
     Finished(Box<Finished>),
 }
@@ -306,7 +313,6 @@ impl<W: Work> Device<W> {
             return;
         }
         running.granted = cell::task_grant(&grant);
-        self.work.granted(&running.granted);
         running.candidate = self.candidate(&grant);
         running.grant = Some(grant);
         self.signals.push(Signal::Began { task: grant.task });
@@ -326,11 +332,19 @@ impl<W: Work> Device<W> {
             self.alone();
             return;
         }
-        match self.begin_upload(&running, &candidate, grant.upload_end_s) {
-            Ok(upload) => running.upload = Some(upload),
-            Err(_) => running.upload = None,
-        }
+        let begun = self.begin_upload(&running, &candidate, grant.upload_end_s);
+        let failed = begun.as_ref().err().cloned();
+        running.upload = begun.ok();
         self.running = Some(running);
+        if let Some(reason) = failed {
+            self.signals.push(Signal::Failed {
+                task: grant.task,
+                reason,
+            });
+            if self.work.falls_back() {
+                self.alone();
+            }
+        }
     }
 
     /// The device's own part in a task is all there is.

@@ -2,16 +2,18 @@
 //! sockets and no clock: whoever drives it says which slot begins.
 
 mod engine;
+mod live;
 mod outgoing;
 mod radio;
 mod replay;
 
 pub use engine::{Device, DeviceOptions, Finished, Signal};
+pub use live::{Input, Inputs, LiveWork};
 pub use outgoing::Outgoing;
 pub use radio::{Emulated, Gain};
 pub use replay::ReplayedWork;
 
-use enachi_core::task::{Candidate, TaskGrant};
+use enachi_core::task::Candidate;
 use enachi_proto::message::Scored;
 use enachi_sim::upload::Upload;
 
@@ -33,12 +35,4 @@ pub trait Work {
     fn falls_back(&self) -> bool {
         true
     }
-
-    /// Told before anything else of a task.
-    fn begin(&mut self, _task: u32) -> Result<(), String> {
-        Ok(())
-    }
-
-    /// Told what a grant means, for logs.
-    fn granted(&mut self, _grant: &TaskGrant) {}
 }

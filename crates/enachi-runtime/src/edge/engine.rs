@@ -1,16 +1,15 @@
 //! The engine itself.
 
-use super::judge::{Closed, Judge, TaskId, Verdict};
+use super::judge::{Judge, TaskId};
 use super::plan::Planner;
 use super::task::{Done, Stage, Task};
-use crate::cell::{self, Cell, CellError};
+use crate::cell::Cell;
 use enachi_core::task::{PowerMode, TaskGrant};
 use enachi_proto::datagram::{End, Prefix};
 use enachi_proto::message::{
-    Account, Answer, Choice, Failure, Grant, Hello, Offer, RefuseReason, Report, StopReason,
+    Account, Answer, Choice, Failure, Grant, Offer, RefuseReason, StopReason,
 };
 use enachi_proto::{Arrival, EdgeEvent, EdgeSession, EdgeSettings, ProtocolError};
-use enachi_sim::runner::outcome;
 use enachi_sim::scenario::StopKind;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -80,10 +79,10 @@ pub enum Happening {
     },
 }
 
-struct Connected {
-    session: EdgeSession,
-    device: Option<usize>,
-    bad: u32,
+pub(super) struct Connected {
+    pub(super) session: EdgeSession,
+    pub(super) device: Option<usize>,
+    pub(super) bad: u32,
 }
 
 /// Bad datagrams after which a device is sent away.
@@ -91,23 +90,23 @@ const MOST_BAD: u32 = 1000;
 
 /// The edge.
 pub struct Edge<J: Judge> {
-    cell: Cell,
-    options: EdgeOptions,
-    judge: J,
-    planner: Planner,
-    connections: BTreeMap<u64, Connected>,
+    pub(super) cell: Cell,
+    pub(super) options: EdgeOptions,
+    pub(super) judge: J,
+    pub(super) planner: Planner,
+    pub(super) connections: BTreeMap<u64, Connected>,
     /// Name of every device that has ever joined, by number.
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// Connection of every device.
-    lines: Vec<Option<u64>>,
+    pub(super) lines: Vec<Option<u64>>,
     /// The device's own energy queue as last reported, by name.
-    accounts: BTreeMap<String, Account>,
-    changed: Vec<String>,
-    offers: Vec<Option<Offer>>,
-    tasks: Vec<Task<J::Evidence>>,
-    transmit: VecDeque<(u64, Vec<u8>)>,
-    happenings: VecDeque<Happening>,
-    frame: u32,
+    pub(super) accounts: BTreeMap<String, Account>,
+    pub(super) changed: Vec<String>,
+    pub(super) offers: Vec<Option<Offer>>,
+    pub(super) tasks: Vec<Task<J::Evidence>>,
+    pub(super) transmit: VecDeque<(u64, Vec<u8>)>,
+    pub(super) happenings: VecDeque<Happening>,
+    pub(super) frame: u32,
 }
 
 impl<J: Judge> Edge<J> {
@@ -147,11 +146,6 @@ impl<J: Judge> Edge<J> {
         &mut self.judge
     }
 
-    /// Number of the next frame.
-    pub fn frame(&self) -> u32 {
-        self.frame
-    }
-
     /// Offers that wait for a plan.
     pub fn waiting(&self) -> usize {
         self.offers.iter().flatten().count()
@@ -160,17 +154,6 @@ impl<J: Judge> Edge<J> {
     /// Devices that are connected.
     pub fn connected(&self) -> usize {
         self.lines.iter().flatten().count()
-    }
-
-    /// Uploads that are open and tails that are at work.
-    pub fn open_tasks(&self) -> usize {
-        let open = |t: &&Task<_>| !matches!(t.stage, Stage::Ended);
-        self.tasks.iter().filter(open).count()
-    }
-
-    /// Name of a device.
-    pub fn name(&self, device: usize) -> &str {
-        self.names.get(device).map_or("", String::as_str)
     }
 
     /// Energy queues that have changed since the last call.
@@ -250,7 +233,7 @@ impl<J: Judge> Edge<J> {
         self.happenings.pop_front()
     }
 
-    fn flush(&mut self, connection: u64) {
+    pub(super) fn flush(&mut self, connection: u64) {
         if let Some(connected) = self.connections.get_mut(&connection) {
             while let Some(bytes) = connected.session.poll_transmit() {
                 self.transmit.push_back((connection, bytes));
@@ -267,7 +250,10 @@ impl<J: Judge> Edge<J> {
             match (event, device) {
                 (None, _) => return,
                 (Some(EdgeEvent::Hello(hello)), _) => self.admit(connection, &hello, identity),
-                (Some(EdgeEvent::Offered(offer)), Some(device)) => {
+                (Some(EdgeEvent::Offered(mut offer)), Some(device)) => {
+                    // Nobody may keep a task open for longer than the cell's frames allow.
+                    let allowed_s = self.cell.deployment.devices[device].values.deadline_s;
+                    offer.deadline_s = offer.deadline_s.min(allowed_s);
                     // One task a frame and device: a newer offer replaces one that has not been planned.
                     if let Some(old) = self.offers[device].replace(offer) {
                         self.on_its_own(connection, device, &old, Failure::Overload);
@@ -282,79 +268,6 @@ impl<J: Judge> Edge<J> {
                 (Some(EdgeEvent::Left), Some(device)) => self.left(connection, device),
                 (Some(_), _) => {}
             }
-        }
-    }
-
-    fn admit(&mut self, connection: u64, hello: &Hello, identity: Option<&str>) {
-        let refusal = match self.place(hello, identity) {
-            Ok(device) => match self.seat(connection, device, hello) {
-                Ok(()) => return,
-                Err(error) => (RefuseReason::Misbehaviour, error.to_string()),
-            },
-            Err(refusal) => refusal,
-        };
-        let (reason, detail) = refusal;
-        if let Some(connected) = self.connections.get_mut(&connection) {
-            connected.session.refuse(reason, &detail);
-        }
-        self.happenings.push_back(Happening::Refused { detail });
-    }
-
-    /// Number of the device that introduces itself.
-    fn place(
-        &mut self,
-        hello: &Hello,
-        identity: Option<&str>,
-    ) -> Result<usize, (RefuseReason, String)> {
-        let name = &hello.name;
-        if let Some(proven) = identity.filter(|proven| proven != name) {
-            let detail = format!("device {name:?} shows a certificate for {proven:?}");
-            return Err((RefuseReason::Identity, detail));
-        }
-        if let Some(known) = self.names.iter().position(|n| n == name) {
-            if self.lines[known].is_some() {
-                let detail = format!("device {name:?} is connected already");
-                return Err((RefuseReason::Identity, detail));
-            }
-            return Ok(known);
-        }
-        if self.names.len() >= self.lines.len() {
-            let detail = format!("{} devices are all that this cell takes", self.lines.len());
-            return Err((RefuseReason::Full, detail));
-        }
-        self.names.push(name.clone());
-        Ok(self.names.len() - 1)
-    }
-
-    fn seat(&mut self, connection: u64, device: usize, hello: &Hello) -> Result<(), CellError> {
-        let now = &self.cell.deployment.devices[device];
-        if cell::energy(now) != hello.energy {
-            let described = cell::device(&hello.energy, now);
-            self.cell.replace_device(device, described)?;
-            self.planner.forget();
-        }
-        let account = self.accounts.get(&hello.name).copied();
-        let outstanding = self.options.settings.limits.outstanding_tasks;
-        let welcome = self.cell.welcome(device as u32, outstanding, account);
-        if let Some(connected) = self.connections.get_mut(&connection) {
-            // It asked just now, and a cell's own values are in range.
-            if connected.session.welcome(welcome).is_ok() {
-                connected.device = Some(device);
-                self.lines[device] = Some(connection);
-                let name = hello.name.clone();
-                self.happenings
-                    .push_back(Happening::Joined { device, name });
-            }
-        }
-        Ok(())
-    }
-
-    fn left(&mut self, connection: u64, device: usize) {
-        if self.lines[device] == Some(connection) {
-            self.lines[device] = None;
-            self.offers[device] = None;
-            let name = self.names[device].clone();
-            self.happenings.push_back(Happening::Left { device, name });
         }
     }
 
@@ -623,160 +536,5 @@ impl<J: Judge> Edge<J> {
             Stage::Ended => None,
         };
         self.tasks.iter().filter_map(of).reduce(f64::min)
-    }
-
-    /// Use nothing more of some uploads, and have them answered together.
-    fn close(&mut self, due: &[usize], now_s: f64) {
-        let mut batch = Vec::with_capacity(due.len());
-        for &index in due {
-            let task = &mut self.tasks[index];
-            let Stage::Uploading(evidence) = std::mem::replace(&mut task.stage, Stage::Judged)
-            else {
-                continue;
-            };
-            let id = task.id;
-            let connected = self.connections.get_mut(&id.connection);
-            let progress = connected.and_then(|c| c.session.close_upload(id.task));
-            batch.push((index, evidence, progress.unwrap_or_default()));
-        }
-        let closed = |(index, evidence, progress): (usize, J::Evidence, _)| {
-            let task: &Task<_> = &self.tasks[index];
-            Some(Closed {
-                id: task.id,
-                situation: task.situation(&self.cell)?,
-                evidence,
-                progress,
-            })
-        };
-        let batch: Vec<_> = batch.into_iter().filter_map(closed).collect();
-        if !batch.is_empty() {
-            self.judge.submit(batch);
-            self.verdicts(now_s);
-        }
-    }
-
-    /// Give out the verdicts that are ready.
-    pub fn verdicts(&mut self, now_s: f64) {
-        while let Some((id, verdict)) = self.judge.verdict() {
-            let Some(index) = self.tasks.iter().position(|t| t.id == id) else {
-                continue;
-            };
-            let late = !matches!(self.tasks[index].stage, Stage::Judged);
-            match verdict {
-                _ if late => {}
-                Ok(verdict) => self.answer(index, verdict, now_s),
-                Err(detail) => self.fail(index, &detail),
-            }
-        }
-    }
-
-    fn answer(&mut self, index: usize, verdict: Verdict, now_s: f64) {
-        let task = &mut self.tasks[index];
-        let connected = self.connections.get_mut(&task.id.connection);
-        if let Some(connected) = connected {
-            let answer = Answer {
-                task: task.id.task,
-                top: verdict.top.clone(),
-                entropy_nats: verdict.entropy_nats.max(0.0) as f32,
-                chunks: verdict.chunks,
-                bits: task.timeline.last().map_or(0, |seen| seen.bits),
-                checkpoint: verdict.checkpoint as u32,
-                batch_s: task.batch_s.max(0.0),
-                tail_s: verdict.tail_s,
-                failure: None,
-            };
-            let _ = connected.session.answer(answer);
-        }
-        task.stage = Stage::Ended;
-        task.verdict = Some(verdict);
-        task.answered_s = Some(now_s - task.began_s);
-        let connection = task.id.connection;
-        self.flush(connection);
-        self.finish(index);
-    }
-
-    fn fail(&mut self, index: usize, detail: &str) {
-        let task = &mut self.tasks[index];
-        task.stage = Stage::Ended;
-        let (connection, device, number) = (task.id.connection, task.device, task.id.task);
-        let failed = Answer {
-            task: number,
-            top: Vec::new(),
-            entropy_nats: 0.0,
-            chunks: 0,
-            bits: 0,
-            checkpoint: 0,
-            batch_s: 0.0,
-            tail_s: 0.0,
-            failure: Some(Failure::Tail),
-        };
-        if let Some(connected) = self.connections.get_mut(&connection) {
-            let _ = connected.session.answer(failed);
-        }
-        self.flush(connection);
-        self.happenings.push_back(Happening::Failed {
-            device,
-            detail: format!("task {number}: {detail}"),
-        });
-        self.finish(index);
-    }
-
-    fn reported(&mut self, connection: u64, device: usize, report: Report) {
-        let name = &self.names[device];
-        self.accounts.insert(name.clone(), report.account);
-        self.changed.push(name.clone());
-        let of = TaskId {
-            connection,
-            task: report.task,
-        };
-        let Some(index) = self.tasks.iter().position(|t| t.id == of) else {
-            return;
-        };
-        self.tasks[index].report = Some(report);
-        self.finish(index);
-    }
-
-    /// Write the record of a task that has ended at both sides.
-    fn finish(&mut self, index: usize) {
-        let task = &self.tasks[index];
-        let (Some(report), true) = (task.report, matches!(task.stage, Stage::Ended)) else {
-            return;
-        };
-        let situation = task.situation(&self.cell);
-        let local = situation.filter(|s| s.candidate.stream.is_none());
-        let local = local.and_then(|s| self.judge.local(&s));
-        let name = &self.names[task.device];
-        let done = task.done(&self.cell, self.options.seed, name, &report, local);
-        let learnt = outcome(task.candidate.as_ref(), task.offer.deadline_s, &done.record);
-        if let Some(place) = self.planner.outcomes.get_mut(task.device) {
-            *place = learnt;
-        }
-        if let Some(connected) = self.connections.get_mut(&task.id.connection) {
-            connected.session.dismiss(task.id.task);
-        }
-        self.happenings.push_back(Happening::Done(Box::new(done)));
-        self.tasks.swap_remove(index);
-    }
-
-    fn unreported(&mut self, id: TaskId) {
-        if let Some(index) = self.tasks.iter().position(|t| t.id == id) {
-            let device = self.tasks[index].device;
-            self.tasks.swap_remove(index);
-            self.happenings.push_back(Happening::Unreported { device });
-        }
-    }
-
-    /// Forget tasks whose devices have been silent for two deadlines after they ended.
-    fn sweep(&mut self, now_s: f64) {
-        let silent = |t: &Task<_>| {
-            matches!(t.stage, Stage::Ended) && now_s > t.began_s + 3.0 * t.offer.deadline_s
-        };
-        while let Some(index) = self.tasks.iter().position(silent) {
-            let id = self.tasks[index].id;
-            if let Some(connected) = self.connections.get_mut(&id.connection) {
-                connected.session.dismiss(id.task);
-            }
-            self.unreported(id);
-        }
     }
 }

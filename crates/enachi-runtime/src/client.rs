@@ -1,0 +1,463 @@
+//! The device as a process: one thread that computes, keeps the slots and sends; another for the network.
+//!
+//! The slot loop sleeps on the queue of control messages until the next slot begins, so a stop is seen at once and no
+//! timer of a runtime (whose ticks are as long as a slot) is in the way.
+
+use crate::cell::adopt;
+use crate::device::{Device, DeviceOptions, Emulated, Finished, LiveWork, Signal};
+use crate::network::Network;
+use crate::pki::Credentials;
+use crate::transport::{FromEdge, Line, TransportError, connect};
+use enachi_core::profile::{CutKind, Profile};
+use enachi_proto::SessionError;
+use enachi_proto::message::{Account, Hello, RadioKind, Refuse};
+use enachi_sim::deployment::{Deployment, DeploymentError};
+use enachi_sim::scenario::Scenario;
+use enachi_sim::world::World;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+use tracing::{debug, info, warn};
+
+/// How a device runs.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// The edge.
+    pub edge: SocketAddr,
+    /// Name, as in its certificate.
+    pub name: String,
+    /// Seed of its channel.
+    pub seed: u64,
+    /// Tasks to do; `None`: as long as there are inputs.
+    pub tasks: Option<u32>,
+    /// Give up if the edge cannot be reached the first time.
+    pub must_connect: bool,
+}
+
+/// Why a device has ended before its inputs did.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Its own scenario.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    /// The edge sent it away.
+    #[error("the edge refuses this device: {}", .0.detail)]
+    Refused(Refuse),
+    /// No line, and none wanted without.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// A call out of turn, which is a defect.
+    #[error("the session: {0}")]
+    Session(#[from] SessionError),
+    /// An input that cannot be used.
+    #[error("input: {0}")]
+    Input(String),
+}
+
+/// First and longest wait before another attempt to connect.
+const BACK_OFF: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+/// Time for the edge to hear the last words.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Time for an attempt.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a device has done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Done {
+    /// Tasks that have ended.
+    pub tasks: u64,
+    /// Of them, answered by the edge.
+    pub by_edge: u64,
+    /// Answered by the device itself.
+    pub by_device: u64,
+    /// Without an answer.
+    pub unanswered: u64,
+    /// Tasks with a label, and right.
+    pub known: u64,
+    /// Right answers among them.
+    pub right: u64,
+    /// Connections made.
+    pub connections: u64,
+    /// Slots in which something was sent after the message that stops it had come: must be 0.
+    pub late_datagrams: u64,
+    /// Energy account.
+    pub account: Account,
+}
+
+/// Run until there are no more inputs, `cancel` is set, or the edge refuses. `each` hears of every task.
+#[expect(clippy::too_many_arguments, reason = "what a device consists of")]
+pub fn run(
+    options: &ClientOptions,
+    mut scenario: Scenario,
+    profile: &Profile,
+    network: &Network,
+    work: LiveWork<'_>,
+    credentials: &Credentials,
+    cancel: &AtomicBool,
+    mut each: impl FnMut(&Finished),
+) -> Result<Done, ClientError> {
+    let mut deployment = Arc::new(Deployment::new(scenario.clone(), profile.clone())?);
+    let channel = &scenario.channel;
+    let world = World::new(options.seed, deployment.fading, channel.shadowing_db);
+    let deadline_s = deployment.devices[0].values.deadline_s;
+    let hello = Hello {
+        name: options.name.clone(),
+        model_sha256: network.model_sha256,
+        tables_sha256: network.tables_sha256,
+        cuts: (0u16..)
+            .zip(&profile.cuts)
+            .filter(|(cut, of)| of.kind == CutKind::Local || network.sends(usize::from(*cut), 0))
+            .map(|(cut, _)| cut)
+            .collect(),
+        energy: crate::cell::energy(&deployment.devices[0]),
+        radio: RadioKind::Emulated,
+    };
+    let mut device = Device::new(
+        Arc::clone(&deployment),
+        scenario.packet.clone(),
+        DeviceOptions {
+            datagram_bytes: 1162,
+            deadline_s,
+        },
+        hello.clone(),
+        Emulated { world, device: 0 },
+        work,
+    )?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("enachi-net")
+        .enable_all()
+        .build()
+        .map_err(TransportError::Io)?;
+    let mut state = State {
+        done: Done::default(),
+        next_task: 0,
+        limit: options.tasks,
+        finished: false,
+    };
+    let mut wait = BACK_OFF[0];
+    let mut first = true;
+    while !state.finished && !cancel.load(Ordering::Relaxed) {
+        let line = match connect(runtime.handle(), options.edge, credentials, PATIENCE) {
+            Ok(line) => line,
+            Err(error) => {
+                if first && options.must_connect {
+                    return Err(error.into());
+                }
+                warn!(%error, "no edge");
+                alone(&mut device, &mut state, wait, cancel, &mut each)?;
+                wait = (wait * 2).min(BACK_OFF[1]);
+                continue;
+            }
+        };
+        first = false;
+        state.done.connections += 1;
+        if state.done.connections > 1 {
+            device.reconnect(hello.clone())?;
+        }
+        let mut session = Session {
+            line: &line,
+            device: &mut device,
+            state: &mut state,
+            cancel,
+            each: &mut each,
+        };
+        let ended = session.greet()?;
+        if let Some(welcome) = ended {
+            wait = BACK_OFF[0];
+            let before = scenario.clone();
+            adopt(&welcome, &mut scenario);
+            if scenario != before {
+                deployment = Arc::new(Deployment::new(scenario.clone(), profile.clone())?);
+                session
+                    .device
+                    .set_cell(Arc::clone(&deployment), scenario.packet.clone());
+            }
+            info!(edge = %options.edge, "welcome");
+            session.work(welcome.frame_s)?;
+        }
+        device.close();
+        while let Some(bytes) = device.poll_transmit() {
+            line.control(bytes);
+        }
+        for signal in device.take_signals() {
+            if let Signal::Finished(finished) = signal {
+                state.count(&finished);
+                each(&finished);
+            }
+        }
+        if !state.finished && !cancel.load(Ordering::Relaxed) {
+            warn!("the line is broken");
+            alone(&mut device, &mut state, wait, cancel, &mut each)?;
+            wait = (wait * 2).min(BACK_OFF[1]);
+        } else {
+            // The edge hangs up once it has heard the last words.
+            let until = Instant::now() + GOODBYE;
+            while let Ok(FromEdge::Control(_)) = line
+                .inputs
+                .recv_timeout(until.saturating_duration_since(Instant::now()))
+            {}
+        }
+        line.close();
+    }
+    state.done.account = device.account();
+    runtime.shutdown_timeout(Duration::from_millis(300));
+    Ok(state.done)
+}
+
+struct State {
+    done: Done,
+    next_task: u32,
+    limit: Option<u32>,
+    finished: bool,
+}
+
+impl State {
+    /// Number of the next task, if there is another input.
+    fn next(&mut self, work: &mut LiveWork<'_>) -> Result<Option<u32>, ClientError> {
+        let full = self.limit.is_some_and(|limit| self.next_task >= limit);
+        if full || !work.advance().map_err(ClientError::Input)? {
+            self.finished = true;
+            return Ok(None);
+        }
+        let task = self.next_task;
+        self.next_task += 1;
+        Ok(Some(task))
+    }
+
+    fn count(&mut self, finished: &Finished) {
+        let done = &mut self.done;
+        done.tasks += 1;
+        let by_edge = finished.answer.as_ref().is_some_and(|a| !a.top.is_empty());
+        if by_edge {
+            done.by_edge += 1;
+        } else if finished.class.is_some() {
+            done.by_device += 1;
+        } else {
+            done.unanswered += 1;
+        }
+        if let Some(label) = finished.report.label {
+            done.known += 1;
+            done.right += u64::from(finished.class == Some(label));
+        }
+    }
+}
+
+/// Go on without an edge for `wait`, a task a frame.
+fn alone(
+    device: &mut Device<LiveWork<'_>>,
+    state: &mut State,
+    wait: Duration,
+    cancel: &AtomicBool,
+    each: &mut impl FnMut(&Finished),
+) -> Result<(), ClientError> {
+    let frame = Duration::from_secs_f64(device.frame_s());
+    let until = Instant::now() + wait;
+    while Instant::now() < until && !cancel.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let Some(task) = state.next(device.work_mut())? else {
+            return Ok(());
+        };
+        device.solo(task);
+        for signal in device.take_signals() {
+            if let Signal::Finished(finished) = signal {
+                state.count(&finished);
+                each(&finished);
+            }
+        }
+        let rest = frame.saturating_sub(began.elapsed());
+        std::thread::sleep(rest.min(until.saturating_duration_since(Instant::now())));
+    }
+    Ok(())
+}
+
+struct Session<'s, 'n, E> {
+    line: &'s Line,
+    device: &'s mut Device<LiveWork<'n>>,
+    state: &'s mut State,
+    cancel: &'s AtomicBool,
+    each: &'s mut E,
+}
+
+/// A task as the clock sees it.
+struct Clock {
+    task: u32,
+    offered: Instant,
+    /// When its frame began: slot 0.
+    began: Option<Instant>,
+    next_slot: u32,
+    stopped: bool,
+}
+
+impl<E: FnMut(&Finished)> Session<'_, '_, E> {
+    fn flush(&mut self) {
+        while let Some(bytes) = self.device.poll_transmit() {
+            self.line.control(bytes);
+        }
+    }
+
+    /// Say hello and wait for the welcome; `None` if the line breaks first.
+    fn greet(&mut self) -> Result<Option<enachi_proto::message::Welcome>, ClientError> {
+        self.flush();
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let wait = until.saturating_duration_since(Instant::now());
+            match self.line.inputs.recv_timeout(wait) {
+                Ok(FromEdge::Control(bytes)) => {
+                    if let Err(error) = self.device.control(&bytes) {
+                        warn!(%error, "protocol");
+                        return Ok(None);
+                    }
+                }
+                Ok(FromEdge::Gone(reason)) => {
+                    warn!(reason, "the edge hung up");
+                    return Ok(None);
+                }
+                Err(_) => return Ok(None),
+            }
+            for signal in self.device.take_signals() {
+                match signal {
+                    Signal::Welcome(welcome) => return Ok(Some(welcome)),
+                    Signal::Refused(refuse) => return Err(ClientError::Refused(refuse)),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Do tasks until there are no more or the line breaks.
+    fn work(&mut self, frame_s: f64) -> Result<(), ClientError> {
+        let slot_s = self.device.slot_s();
+        let deadline = Duration::from_secs_f64(self.device.deadline_s());
+        // An offer waits for the next frame; more than two frames and a deadline mean that it is lost.
+        let unheard = Duration::from_secs_f64(2.0 * frame_s + 1.0) + deadline;
+        let mut clock: Option<Clock> = None;
+        loop {
+            if clock.is_none() {
+                // A task that has begun is seen to its end.
+                if self.cancel.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                let Some(task) = self.state.next(self.device.work_mut())? else {
+                    return Ok(());
+                };
+                self.device.offer(task)?;
+                self.flush();
+                clock = Some(Clock {
+                    task,
+                    offered: Instant::now(),
+                    began: None,
+                    next_slot: 0,
+                    stopped: false,
+                });
+            }
+            let Some(now) = clock.as_mut() else { continue };
+            let until = match now.began {
+                None => now.offered + unheard,
+                Some(began) if self.device.is_sending() => {
+                    let slot = f64::from(now.next_slot) * slot_s;
+                    (began + Duration::from_secs_f64(slot)).min(began + deadline)
+                }
+                Some(began) => began + deadline,
+            };
+            let wait = until.saturating_duration_since(Instant::now());
+            let wait = wait.min(Duration::from_millis(200));
+            let heard = match self.line.inputs.recv_timeout(wait) {
+                Ok(FromEdge::Control(bytes)) => Some(bytes),
+                Ok(FromEdge::Gone(reason)) => {
+                    debug!(reason, "gone");
+                    self.device.disconnected();
+                    self.signals(&mut clock, Instant::now());
+                    return Ok(());
+                }
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            if let Some(bytes) = heard {
+                let at = Instant::now();
+                if let Err(error) = self.device.control(&bytes) {
+                    warn!(%error, "protocol");
+                    self.signals(&mut clock, at);
+                    return Ok(());
+                }
+                self.signals(&mut clock, at);
+                self.flush();
+                if self.device.is_closed() {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.slots(&mut clock, slot_s, deadline, unheard);
+            self.flush();
+        }
+    }
+
+    /// Take in what the engine has to say. A frame begins at `at`, when its grant arrived.
+    fn signals(&mut self, clock: &mut Option<Clock>, at: Instant) {
+        for signal in self.device.take_signals() {
+            match signal {
+                Signal::Began { task } => {
+                    if let Some(now) = clock.as_mut().filter(|c| c.task == task) {
+                        now.began = Some(at);
+                        // Slots that head and encoder have used up are gone.
+                        let gone = at.elapsed().as_secs_f64() / self.device.slot_s();
+                        now.next_slot = gone.ceil() as u32;
+                    }
+                }
+                Signal::Stopped { task } => {
+                    if let Some(now) = clock.as_mut().filter(|c| c.task == task) {
+                        now.stopped = true;
+                    }
+                }
+                Signal::Finished(finished) => {
+                    self.state.count(&finished);
+                    (self.each)(&finished);
+                    if clock.as_ref().is_some_and(|c| c.task == finished.task) {
+                        *clock = None;
+                    }
+                }
+                Signal::Failed { task, reason } => warn!(task, reason, "failed"),
+                Signal::Refused(refuse) => warn!(detail = refuse.detail, "refused"),
+                Signal::Welcome(_) => {}
+            }
+        }
+    }
+
+    /// Run the slots that are due, and give a task up whose deadline has passed.
+    fn slots(
+        &mut self,
+        clock: &mut Option<Clock>,
+        slot_s: f64,
+        deadline: Duration,
+        unheard: Duration,
+    ) {
+        let at = Instant::now();
+        let Some(now) = clock.as_mut() else { return };
+        let over = match now.began {
+            None => at >= now.offered + unheard,
+            Some(began) => at >= began + deadline,
+        };
+        if over {
+            self.device.give_up();
+            self.signals(clock, at);
+            return;
+        }
+        let Some(began) = now.began else { return };
+        // A slot that the thread has slept through is made up for: its bits were carried all the same.
+        let current = ((at - began).as_secs_f64() / slot_s).floor() as u32;
+        while now.next_slot <= current && self.device.is_sending() {
+            let (line, slot) = (self.line, now.next_slot);
+            let mut sent = 0;
+            self.device.slot(slot, |bytes| {
+                line.datagram(bytes);
+                sent += 1;
+            });
+            if now.stopped {
+                self.state.done.late_datagrams += sent;
+            }
+            now.next_slot = slot + 1;
+        }
+    }
+}

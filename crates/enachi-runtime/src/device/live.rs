@@ -1,0 +1,103 @@
+//! Work with the network itself, on inputs as they come.
+
+use super::{Outgoing, Work};
+use crate::network::Network;
+use enachi_core::task::Candidate;
+use enachi_model::codec::EncoderScratch;
+use enachi_model::tensor::Tensor;
+use enachi_proto::message::Scored;
+use enachi_sim::upload::Upload;
+
+/// An input of the network, preprocessed.
+pub struct Input {
+    /// Values, row-major, in the shape of the network's input.
+    pub values: Vec<f32>,
+    /// True class, where it is known.
+    pub label: Option<u16>,
+}
+
+/// Where inputs come from.
+pub trait Inputs {
+    /// The next one; `None` when there are no more.
+    fn next(&mut self) -> Option<Result<Input, String>>;
+}
+
+/// Work on inputs, one a task.
+pub struct LiveWork<'n> {
+    network: &'n Network,
+    inputs: Box<dyn Inputs + 'n>,
+    scratch: EncoderScratch,
+    current: Option<(Tensor, Option<u16>)>,
+}
+
+impl<'n> LiveWork<'n> {
+    /// With inputs from `inputs`.
+    pub fn new(network: &'n Network, inputs: Box<dyn Inputs + 'n>) -> Self {
+        Self {
+            network,
+            inputs,
+            scratch: EncoderScratch::default(),
+            current: None,
+        }
+    }
+
+    /// Fetch the input of the next task; false when there are no more.
+    pub fn advance(&mut self) -> Result<bool, String> {
+        self.current = None;
+        let Some(input) = self.inputs.next() else {
+            return Ok(false);
+        };
+        let Input { values, label } = input?;
+        let shape = self.network.input_shape().to_vec();
+        let wanted: usize = shape.iter().product();
+        if values.len() != wanted {
+            return Err(format!(
+                "an input of {} values, the network takes {wanted}",
+                values.len()
+            ));
+        }
+        let tensor = Tensor {
+            shape,
+            data: values,
+        };
+        self.current = Some((tensor, label));
+        Ok(true)
+    }
+}
+
+impl Work for LiveWork<'_> {
+    fn head(&mut self, upload: &Upload<'_>) -> Result<Outgoing, String> {
+        let Some((input, _)) = &self.current else {
+            return Err("no input".into());
+        };
+        let cut = upload.candidate.cut as usize;
+        let stream = upload.candidate.stream.unwrap_or(0) as usize;
+        let codec = self.network.codec(cut).filter(|_| stream == 0);
+        let codec = codec.ok_or("a stream that this runtime does not send")?;
+        let feature = self.network.head(input, cut).map_err(|e| e.to_string())?;
+        let mut outgoing = Outgoing::default();
+        for chunk in codec.encode(&feature.data, &mut self.scratch) {
+            outgoing.push(&chunk.payload);
+        }
+        let stream = upload.stream();
+        let limit = upload.measured_limit(stream);
+        if let Some(&chunks) = stream.checkpoint_chunks.get(limit) {
+            outgoing.truncate(chunks as usize);
+        }
+        Ok(outgoing)
+    }
+
+    fn whole(&mut self, _task: u32) -> Option<Scored> {
+        let (input, _) = self.current.as_ref()?;
+        let (top, _) = self.network.whole(input).ok()??;
+        top.first().copied()
+    }
+
+    fn label(&self, _task: u32) -> Option<u16> {
+        self.current.as_ref().and_then(|(_, label)| *label)
+    }
+
+    fn draw(&self, _task: u32, _candidate: Option<&Candidate>) -> (f64, Option<usize>) {
+        (0.5, None)
+    }
+}

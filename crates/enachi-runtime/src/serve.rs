@@ -1,0 +1,349 @@
+//! The edge as a process: one thread for the engine, one per tail worker, and those of the network.
+
+use crate::cell::{Cell, CellError};
+use crate::edge::{Edge, EdgeOptions, Happening, Live};
+use crate::ledger::{Ledger, LedgerError};
+use crate::monitor::Monitor;
+use crate::network::Network;
+use crate::transport::{Input, Lines};
+use enachi_core::profile::CutKind;
+use enachi_core::record::FrameRecord;
+use enachi_sim::scenario::UncertaintyKind;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tracing::{debug, info, warn};
+
+/// How the edge runs.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// What the engine is told.
+    pub edge: EdgeOptions,
+    /// Threads that run tails.
+    pub workers: usize,
+    /// File with the energy queues; `None` keeps them in memory.
+    pub ledger: Option<PathBuf>,
+    /// Whether records are kept, to be written at the end.
+    pub keep_records: bool,
+}
+
+/// Why an edge does not start or has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The scenario cannot be run.
+    #[error(transparent)]
+    Cell(#[from] CellError),
+    /// A cut that the policy may choose and the runtime cannot serve.
+    #[error(
+        "policies: {policy} may choose to send {cut:?} as {stream:?}, which the runtime does not: {mend}"
+    )]
+    Stream {
+        /// The policy.
+        policy: String,
+        /// The cut.
+        cut: String,
+        /// The stream.
+        stream: String,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// A stop rule that needs the tail at every checkpoint.
+    #[error(
+        "packet.uncertainty = \"tail\": a live edge reads the predictor; must be \"predictor\""
+    )]
+    Uncertainty,
+    /// The energy queues.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The network does not run.
+    #[error("the network: {0}")]
+    Network(String),
+}
+
+/// Slack for the edge's own work between the last tail and the deadline \[s\].
+const GUARD_S: f64 = 4e-3;
+/// Time to say hello after connecting.
+const HELLO: Duration = Duration::from_secs(5);
+/// How often energy queues are written, and how often the disk is waited for.
+const SAVE: Duration = Duration::from_millis(250);
+const SYNC: Duration = Duration::from_secs(5);
+
+/// Every cut that the policy may choose can be sent by the feature codec.
+pub fn check(cell: &Cell, network: &Network) -> Result<Vec<usize>, ServeError> {
+    if cell.variant.packet.uncertainty == UncertaintyKind::Tail {
+        return Err(ServeError::Uncertainty);
+    }
+    let mut cuts = Vec::new();
+    for candidate in &cell.offer.candidates {
+        let Some(stream) = candidate
+            .stream
+            .filter(|_| candidate.kind != CutKind::Local)
+        else {
+            continue;
+        };
+        let cut = candidate.cut as usize;
+        if !network.sends(cut, stream as usize) {
+            let profile = &cell.deployment.profile.cuts[cut];
+            return Err(ServeError::Stream {
+                policy: cell.variant.label.clone(),
+                cut: profile.name.clone(),
+                stream: profile.streams[stream as usize].name.clone(),
+                mend: match candidate.kind {
+                    CutKind::Input => "set profile.forbid_input = true",
+                    _ => "choose a policy that sends features in order of importance",
+                },
+            });
+        }
+        if !cuts.contains(&cut) {
+            cuts.push(cut);
+        }
+    }
+    Ok(cuts)
+}
+
+/// Serve until told to stop. Returns the records, if they are kept.
+pub fn serve(
+    mut cell: Cell,
+    network: &Network,
+    options: &ServeOptions,
+    sender: SyncSender<Input>,
+    inputs: &Receiver<Input>,
+    lines: &Lines,
+    monitor: &Arc<Mutex<Monitor>>,
+) -> Result<Vec<FrameRecord>, ServeError> {
+    let cuts = check(&cell, network)?;
+    let mut ledger = options.ledger.as_deref().map(Ledger::open).transpose()?;
+    // Without room in the queue the engine is busy and looks for verdicts anyway.
+    let waker = Arc::new(move || drop(sender.try_send(Input::Wake)));
+    let live = Live::new(network, cuts, options.workers, 9, waker);
+    let (live, workers) = live.map_err(ServeError::Network)?;
+    cell.measure_edge(|candidate| crate::edge::Judge::measured_edge_s(&live, candidate));
+    cell.set_workers(options.workers, GUARD_S);
+    let accounts = ledger
+        .as_ref()
+        .map_or_else(Default::default, |l| l.accounts().clone());
+    let frame_s = cell.deployment.scenario.frame.length_s;
+    {
+        let mut monitor = lock(monitor);
+        monitor.describe(&cell);
+    }
+    let edge = Edge::new(cell, options.edge.clone(), live, accounts);
+    std::thread::scope(|scope| {
+        for _ in 0..options.workers {
+            scope.spawn(|| workers.run());
+        }
+        let mut served = Serving {
+            edge,
+            lines,
+            monitor,
+            greeting: HashMap::new(),
+            records: Vec::new(),
+            keep: options.keep_records,
+        };
+        let outcome = served.run(inputs, frame_s, options.edge.barrier, ledger.as_mut());
+        served.edge.judge_mut().close();
+        outcome.map(|()| served.records)
+    })
+}
+
+fn lock(monitor: &Mutex<Monitor>) -> std::sync::MutexGuard<'_, Monitor> {
+    monitor.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Serving<'a, 'n> {
+    edge: Edge<Live<'n>>,
+    lines: &'a Lines,
+    monitor: &'a Mutex<Monitor>,
+    /// Names that certificates prove, and when the connection began.
+    greeting: HashMap<u64, (String, Instant, bool)>,
+    records: Vec<FrameRecord>,
+    keep: bool,
+}
+
+impl Serving<'_, '_> {
+    fn run(
+        &mut self,
+        inputs: &Receiver<Input>,
+        frame_s: f64,
+        barrier: bool,
+        mut ledger: Option<&mut Ledger>,
+    ) -> Result<(), ServeError> {
+        let start = Instant::now();
+        let mut next_frame_s = frame_s;
+        let (mut saved, mut synced) = (start, start);
+        loop {
+            let now_s = start.elapsed().as_secs_f64();
+            let mut until_s = now_s + 0.05;
+            if barrier {
+                until_s = until_s.min(next_frame_s);
+            }
+            if let Some(tick_s) = self.edge.next_tick_s() {
+                until_s = until_s.min(tick_s);
+            }
+            let wait = Duration::from_secs_f64((until_s - now_s).max(0.0));
+            match inputs.recv_timeout(wait) {
+                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(input) => self.take(input, start),
+            }
+            // What has gathered meanwhile, but not for ever: deadlines come first.
+            for _ in 0..256 {
+                match inputs.try_recv() {
+                    Ok(Input::Stop) => {
+                        self.end(ledger.as_deref_mut())?;
+                        return Ok(());
+                    }
+                    Ok(input) => self.take(input, start),
+                    Err(_) => break,
+                }
+            }
+            let now_s = start.elapsed().as_secs_f64();
+            self.edge.tick(now_s);
+            if !barrier && self.edge.waiting() > 0 {
+                self.edge.begin_frame(now_s);
+            } else if barrier && now_s >= next_frame_s {
+                if self.edge.waiting() > 0 {
+                    self.edge.begin_frame(now_s);
+                }
+                // A clock that was held up does not make up for missed frames.
+                while next_frame_s <= now_s {
+                    next_frame_s += frame_s;
+                }
+            }
+            self.transmit();
+            self.watch();
+            if saved.elapsed() > SAVE {
+                saved = Instant::now();
+                self.drop_silent();
+                if let Some(ledger) = ledger.as_deref_mut() {
+                    self.save(ledger, synced.elapsed() > SYNC)?;
+                    if synced.elapsed() > SYNC {
+                        synced = Instant::now();
+                    }
+                }
+            }
+        }
+        self.end(ledger)
+    }
+
+    fn end(&mut self, ledger: Option<&mut Ledger>) -> Result<(), ServeError> {
+        self.edge.shut_down();
+        self.transmit();
+        self.watch();
+        if let Some(ledger) = ledger {
+            self.save(ledger, true)?;
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, ledger: &mut Ledger, sync: bool) -> Result<(), ServeError> {
+        for (name, account) in self.edge.changed_accounts() {
+            ledger.set(&name, account);
+        }
+        ledger.save(sync)?;
+        Ok(())
+    }
+
+    fn take(&mut self, input: Input, start: Instant) {
+        match input {
+            Input::Connected { connection, name } => {
+                debug!(connection, name, "connected");
+                self.greeting
+                    .insert(connection, (name, Instant::now(), false));
+                self.edge.connect(connection);
+            }
+            Input::Control(connection, bytes) => {
+                let name = self
+                    .greeting
+                    .get(&connection)
+                    .map(|(name, _, _)| name.clone());
+                let outcome = self.edge.control(connection, &bytes, name.as_deref());
+                if let Some(greeting) = self.greeting.get_mut(&connection) {
+                    greeting.2 = true;
+                }
+                if let Err(error) = outcome {
+                    warn!(connection, %error, "protocol");
+                }
+            }
+            Input::Datagram(connection, bytes) => {
+                lock(self.monitor).datagram(bytes.len());
+                let now_s = start.elapsed().as_secs_f64();
+                self.edge.datagram(connection, &bytes, now_s);
+            }
+            Input::Gone(connection) => {
+                debug!(connection, "gone");
+                self.greeting.remove(&connection);
+                self.edge.disconnect(connection);
+            }
+            Input::Refused(reason) => {
+                info!(reason, "turned away");
+                lock(self.monitor).refused();
+            }
+            Input::Wake | Input::Stop => {}
+        }
+    }
+
+    fn transmit(&mut self) {
+        while let Some((connection, bytes)) = self.edge.poll_transmit() {
+            if !self.lines.send(connection, bytes) {
+                self.edge.disconnect(connection);
+            }
+        }
+        let over: Vec<u64> = self
+            .greeting
+            .keys()
+            .copied()
+            .filter(|connection| self.edge.is_over(*connection))
+            .collect();
+        for connection in over {
+            self.lines.close(connection);
+            self.greeting.remove(&connection);
+        }
+    }
+
+    /// Peers that have connected and never said a word.
+    fn drop_silent(&mut self) {
+        let silent: Vec<u64> = self
+            .greeting
+            .iter()
+            .filter(|(_, (_, since, spoke))| !spoke && since.elapsed() > HELLO)
+            .map(|(connection, _)| *connection)
+            .collect();
+        for connection in silent {
+            self.edge.disconnect(connection);
+            self.lines.close(connection);
+            self.greeting.remove(&connection);
+        }
+    }
+
+    fn watch(&mut self) {
+        while let Some(happening) = self.edge.poll_happening() {
+            match &happening {
+                Happening::Joined { device, name } => {
+                    info!(device, name, "joined");
+                    let values = &self.edge.cell().deployment.devices[*device].values;
+                    lock(self.monitor).budget(*device, values.energy_budget_j);
+                }
+                Happening::Left { device, name } => info!(device, name, "left"),
+                Happening::Refused { detail } => warn!(detail, "refused"),
+                Happening::Failed { device, detail } => warn!(device, detail, "failed"),
+                Happening::Planned { frame, offers } => debug!(frame, offers, "planned"),
+                Happening::Done(done) => {
+                    debug!(
+                        name = done.name,
+                        frame = done.record.frame,
+                        outcome = done.record.outcome.name(),
+                        "done"
+                    );
+                    if self.keep {
+                        self.records.push(done.record.clone());
+                    }
+                }
+                _ => {}
+            }
+            lock(self.monitor).happened(&happening);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The device's end: one connection, chunks sent straight from the slot loop's thread.
+
+use super::{ALPN, TransportError, provider, roots, tls_error, transport};
+use crate::pki::{Credentials, EDGE_NAME};
+use bytes::Bytes;
+use quinn::crypto::rustls::QuicClientConfig;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What comes from the edge.
+#[derive(Debug)]
+pub enum FromEdge {
+    /// Control bytes.
+    Control(Bytes),
+    /// The line is broken, and why.
+    Gone(String),
+}
+
+/// A line to the edge.
+pub struct Line {
+    connection: quinn::Connection,
+    control: mpsc::UnboundedSender<Vec<u8>>,
+    /// What comes.
+    pub inputs: Receiver<FromEdge>,
+}
+
+impl Line {
+    /// Send control bytes. Never waits.
+    pub fn control(&self, bytes: Vec<u8>) {
+        // A broken line shows in `inputs`.
+        let _ = self.control.send(bytes);
+    }
+
+    /// Send a datagram. Never waits; one that cannot be sent is lost.
+    pub fn datagram(&self, bytes: &[u8]) {
+        let _ = self.connection.send_datagram(Bytes::copy_from_slice(bytes));
+    }
+
+    /// Largest datagram \[byte\].
+    pub fn datagram_bytes(&self) -> usize {
+        self.connection.max_datagram_size().unwrap_or(0)
+    }
+
+    /// Close the line.
+    pub fn close(&self) {
+        self.connection.close(0u8.into(), b"bye");
+    }
+}
+
+/// Connect to the edge at `address`, within `patience`. The line lives on `runtime`.
+pub fn connect(
+    runtime: &tokio::runtime::Handle,
+    address: SocketAddr,
+    credentials: &Credentials,
+    patience: Duration,
+) -> Result<Line, TransportError> {
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(tls_error)?
+        .with_root_certificates(roots(credentials)?)
+        .with_client_auth_cert(
+            vec![credentials.certificate.clone()],
+            credentials.key.clone_key(),
+        )
+        .map_err(tls_error)?;
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let crypto = QuicClientConfig::try_from(tls).map_err(tls_error)?;
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    config.transport_config(transport());
+    let failed = |reason: String| TransportError::Connect { address, reason };
+    let local: SocketAddr = if address.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    };
+    let _guard = runtime.enter();
+    let mut endpoint = quinn::Endpoint::client(local)?;
+    endpoint.set_default_client_config(config);
+    let connecting = endpoint
+        .connect(address, EDGE_NAME)
+        .map_err(|e| failed(e.to_string()))?;
+    let opened = runtime.block_on(async {
+        let open = async {
+            let connection = connecting.await.map_err(|e| e.to_string())?;
+            let stream = connection.open_bi().await.map_err(|e| e.to_string())?;
+            Ok::<_, String>((connection, stream))
+        };
+        let waited = tokio::time::timeout(patience, open).await;
+        waited.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs_f64())))
+    });
+    let (connection, (mut send, mut receive)) = opened.map_err(failed)?;
+    let (control, mut unsent) = mpsc::unbounded_channel::<Vec<u8>>();
+    let (to_device, inputs): (Sender<FromEdge>, _) = channel();
+    let closed = connection.clone();
+    runtime.spawn(async move {
+        // The endpoint must live as long as the line.
+        let _endpoint = endpoint;
+        let writing = async {
+            while let Some(bytes) = unsent.recv().await {
+                if send.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            let _ = send.finish();
+            let _ = tokio::time::timeout(Duration::from_millis(200), send.stopped()).await;
+        };
+        let reading = async {
+            while let Ok(Some(chunk)) = receive.read_chunk(4096, true).await {
+                if to_device.send(FromEdge::Control(chunk.bytes)).is_err() {
+                    return;
+                }
+            }
+        };
+        let broken = closed.closed();
+        let why = tokio::select! {
+            () = writing => "closed".to_owned(),
+            () = reading => "the edge closed the stream".to_owned(),
+            reason = broken => reason.to_string(),
+        };
+        let _ = to_device.send(FromEdge::Gone(why));
+        closed.close(0u8.into(), b"bye");
+    });
+    Ok(Line {
+        connection,
+        control,
+        inputs,
+    })
+}

@@ -1,0 +1,201 @@
+//! A laboratory in this process: an edge and devices as threads, over QUIC on loopback, with the small network.
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
+
+use enachi_core::profile::Profile;
+use enachi_core::record::FrameRecord;
+use enachi_proto::{EdgeSettings, Limits};
+use enachi_runtime::cell::Cell;
+use enachi_runtime::client::{ClientError, ClientOptions, Done, run as run_device};
+use enachi_runtime::device::{Input as Picture, Inputs, LiveWork};
+use enachi_runtime::edge::EdgeOptions;
+use enachi_runtime::monitor::Monitor;
+use enachi_runtime::network::Network;
+use enachi_runtime::pki;
+use enachi_runtime::serve::{ServeError, ServeOptions, serve};
+use enachi_runtime::transport::{Input, Server, ServerOptions};
+use enachi_sim::scenario::{DeviceGroup, Scenario, parse};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+pub struct Drawn {
+    pub next: u32,
+}
+
+impl Inputs for Drawn {
+    fn next(&mut self) -> Option<Result<Picture, String>> {
+        let picture = enachi_tiny::image(enachi_tiny::Split::Test, self.next);
+        self.next += 1;
+        Some(Ok(Picture {
+            values: picture.input(),
+            label: Some(picture.label),
+        }))
+    }
+}
+
+/// The demonstration's cell, with frames long enough for a busy machine.
+pub fn scenario(devices: u32, overrides: &[&str]) -> Scenario {
+    let text = include_str!("../../../../scenarios/demo.toml");
+    let mut all = vec![
+        "frame.length_s=0.4".to_owned(),
+        "device.deadline_s=0.4".into(),
+    ];
+    all.extend(overrides.iter().map(|o| (*o).to_owned()));
+    let mut scenario = parse(text, "demo.toml", &all).unwrap();
+    scenario.devices = (0..devices)
+        .map(|index| DeviceGroup {
+            count: 1,
+            distance_m: Some([60.0 + 20.0 * f64::from(index); 2]),
+            ..DeviceGroup::default()
+        })
+        .collect();
+    scenario
+}
+
+pub struct Lab {
+    pub folder: tempfile::TempDir,
+    pub profile: Profile,
+    pub network: Arc<Network>,
+}
+
+impl Lab {
+    /// With certificates of `devices` devices.
+    pub fn new(devices: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = folder.path().join("pki");
+        pki::init(&pki, &[], 1).unwrap();
+        for index in 0..devices {
+            pki::admit(&pki, &Self::name(index), 1).unwrap();
+        }
+        let profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../profiles");
+        let profile = enachi_data::profile::read(&profiles.join("tiny.parquet")).unwrap();
+        let tables = std::fs::read(profiles.join("tiny.tables.safetensors")).unwrap();
+        let network = Arc::new(Network::new(&profile, enachi_tiny::MODEL, &tables).unwrap());
+        Self {
+            folder,
+            profile,
+            network,
+        }
+    }
+
+    pub fn name(index: u32) -> String {
+        format!("device-{index}")
+    }
+
+    pub fn pki(&self) -> PathBuf {
+        self.folder.path().join("pki")
+    }
+
+    /// Start an edge.
+    pub fn edge(&self, scenario: Scenario, address: SocketAddr, barrier: bool) -> RunningEdge {
+        let cell = Cell::new(scenario.clone(), self.profile.clone()).unwrap();
+        let (sender, inputs) = sync_channel(1 << 12);
+        let server = Server::listen(
+            &ServerOptions {
+                address,
+                pki: self.pki(),
+                connections: 32,
+                bytes_per_s: 2_000_000,
+            },
+            pki::credentials(&self.pki(), "edge").unwrap(),
+            sender.clone(),
+        )
+        .unwrap();
+        let monitor = Arc::new(Mutex::new(Monitor::default()));
+        let options = ServeOptions {
+            edge: EdgeOptions {
+                settings: EdgeSettings {
+                    model_sha256: self.network.model_sha256,
+                    tables_sha256: self.network.tables_sha256,
+                    cuts: self.profile.cuts.len() as u16,
+                    limits: Limits::default(),
+                },
+                barrier,
+                seed: 1,
+            },
+            workers: 2,
+            ledger: Some(self.folder.path().join("queues.txt")),
+            keep_records: true,
+        };
+        let (lines, network, seen) = (
+            server.lines.clone(),
+            Arc::clone(&self.network),
+            Arc::clone(&monitor),
+        );
+        let stop = sender.clone();
+        let address = server.address;
+        let thread = std::thread::spawn(move || {
+            let records = serve(cell, &network, &options, sender, &inputs, &lines, &seen);
+            server.close();
+            records
+        });
+        RunningEdge {
+            address,
+            stop,
+            monitor,
+            thread,
+        }
+    }
+
+    /// Start a device.
+    pub fn device(
+        &self,
+        index: u32,
+        edge: SocketAddr,
+        scenario: &Scenario,
+        tasks: u32,
+    ) -> JoinHandle<Result<Done, ClientError>> {
+        let own = Scenario {
+            devices: vec![scenario.devices[index as usize].clone()],
+            ..scenario.clone()
+        };
+        let options = ClientOptions {
+            edge,
+            name: Self::name(index),
+            seed: 100 + u64::from(index),
+            tasks: Some(tasks),
+            must_connect: true,
+        };
+        let (network, profile, pki) = (Arc::clone(&self.network), self.profile.clone(), self.pki());
+        std::thread::spawn(move || {
+            let credentials = pki::credentials(&pki, &options.name).unwrap();
+            let drawn = Drawn { next: 50 * index };
+            let work = LiveWork::new(&network, Box::new(drawn));
+            let cancel = AtomicBool::new(false);
+            run_device(
+                &options,
+                own,
+                &profile,
+                &network,
+                work,
+                &credentials,
+                &cancel,
+                |_| {},
+            )
+        })
+    }
+}
+
+pub struct RunningEdge {
+    pub address: SocketAddr,
+    pub monitor: Arc<Mutex<Monitor>>,
+    stop: SyncSender<Input>,
+    thread: JoinHandle<Result<Vec<FrameRecord>, ServeError>>,
+}
+
+impl RunningEdge {
+    pub fn stop(self) -> (Vec<FrameRecord>, Monitor) {
+        self.stop.send(Input::Stop).unwrap();
+        let records = self.thread.join().unwrap().unwrap();
+        let monitor = self.monitor.lock().unwrap().clone();
+        (records, monitor)
+    }
+}
+
+/// Any free port of this machine.
+pub fn loopback() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
