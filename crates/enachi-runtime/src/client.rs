@@ -99,8 +99,7 @@ pub fn run(
     mut each: impl FnMut(&Finished),
 ) -> Result<Done, ClientError> {
     let mut deployment = Arc::new(Deployment::new(scenario.clone(), profile.clone())?);
-    let channel = &scenario.channel;
-    let world = World::new(options.seed, deployment.fading, channel.shadowing_db);
+    let world = World::new(options.seed, &deployment.setting);
     let deadline_s = deployment.devices[0].values.deadline_s;
     let hello = Hello {
         name: options.name.clone(),
@@ -171,9 +170,11 @@ pub fn run(
             adopt(&welcome, &mut scenario);
             if scenario != before {
                 deployment = Arc::new(Deployment::new(scenario.clone(), profile.clone())?);
-                session
-                    .device
-                    .set_cell(Arc::clone(&deployment), scenario.packet.clone());
+                session.device.set_cell(
+                    Arc::clone(&deployment),
+                    scenario.packet.clone(),
+                    World::new(options.seed, &deployment.setting),
+                );
             }
             info!(edge = %options.edge, "welcome");
             session.work(welcome.frame_s)?;

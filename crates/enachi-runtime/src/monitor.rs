@@ -116,7 +116,7 @@ pub struct Monitor {
 impl Monitor {
     /// Note what cell it is.
     pub fn describe(&mut self, cell: &Cell) {
-        let profile = &cell.deployment.profile;
+        let profile = &cell.deployment.networks[0].profile;
         self.policy = cell.variant.label.clone();
         self.network = profile.meta.model_name.clone();
         self.cuts = profile.cuts.iter().map(|cut| cut.name.clone()).collect();

@@ -85,7 +85,7 @@ pub fn check(cell: &Cell, network: &Network) -> Result<Vec<usize>, ServeError> {
         };
         let cut = candidate.cut as usize;
         if !network.sends(cut, stream as usize) {
-            let profile = &cell.deployment.profile.cuts[cut];
+            let profile = &cell.deployment.networks[0].profile.cuts[cut];
             return Err(ServeError::Stream {
                 policy: cell.variant.label.clone(),
                 cut: profile.name.clone(),
@@ -117,7 +117,8 @@ pub fn serve(
     let mut ledger = options.ledger.as_deref().map(Ledger::open).transpose()?;
     // Without room in the queue the engine is busy and looks for verdicts anyway.
     let waker = Arc::new(move || drop(sender.try_send(Input::Wake)));
-    let live = Live::new(network, cuts, options.workers, 9, waker);
+    let setting = Arc::clone(&cell.deployment.setting);
+    let live = Live::new(network, cuts, options.workers, 9, &setting, waker);
     let (live, workers) = live.map_err(ServeError::Network)?;
     cell.measure_edge(|candidate| crate::edge::Judge::measured_edge_s(&live, candidate));
     cell.set_workers(options.workers, GUARD_S);

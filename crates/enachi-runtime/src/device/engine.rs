@@ -15,7 +15,7 @@ use enachi_sim::deployment::Deployment;
 use enachi_sim::runner::sends;
 use enachi_sim::scenario::Packet;
 use enachi_sim::upload::{Law, Upload};
-use enachi_sim::world::Gains;
+use enachi_sim::world::{Gains, World};
 use std::sync::Arc;
 
 /// How a device runs.
@@ -142,9 +142,10 @@ impl<W: Work> Device<W> {
     }
 
     /// The cell is another than was thought: from the next task on, its slots, noise and power law hold.
-    pub fn set_cell(&mut self, deployment: Arc<Deployment>, packet: Packet) {
+    pub fn set_cell(&mut self, deployment: Arc<Deployment>, packet: Packet, world: World) {
         self.deployment = deployment;
         self.packet = packet;
+        self.radio.world = world;
     }
 
     /// The work.

@@ -7,7 +7,7 @@ use enachi_core::profile::round_prediction;
 use enachi_core::task::Candidate;
 use enachi_model::codec::Decoder;
 use enachi_sim::upload::Upload;
-use enachi_sim::world::{FadingModel, World};
+use enachi_sim::world::{Local, Setting, World};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,6 +63,7 @@ impl<'n> Live<'n> {
         cuts: impl IntoIterator<Item = usize>,
         workers: usize,
         runs: usize,
+        setting: &Arc<Setting>,
         waker: Waker,
     ) -> Result<(Self, Workers<'n>), String> {
         let (jobs, job_queue) = channel();
@@ -81,7 +82,7 @@ impl<'n> Live<'n> {
             edge_s,
             scratch: Vec::new(),
             numbers: Vec::new(),
-            nobody: World::new(0, FadingModel::None, 0.0),
+            nobody: World::new(0, setting),
         };
         let workers = Workers {
             network,
@@ -205,7 +206,7 @@ impl<'n> Judge for Live<'n> {
         _evidence: &Self::Evidence,
         reached: u32,
     ) -> (usize, usize) {
-        let cut = &s.deployment.profile.cuts[s.candidate.cut as usize];
+        let cut = &s.deployment.networks[0].profile.cuts[s.candidate.cut as usize];
         let stream = &cut.streams[s.candidate.stream.unwrap_or(0) as usize];
         let chunks = &stream.checkpoint_chunks;
         let last = chunks.len().saturating_sub(1);
@@ -225,6 +226,10 @@ impl<'n> Judge for Live<'n> {
         };
         decoder.statistics(&mut self.scratch, &mut self.numbers);
         let nats = f64::from(round_prediction(predictor.predict(&self.numbers)));
+        let channel = Local {
+            mean_gain: s.gain,
+            fading: s.deployment.setting.fading,
+        };
         let upload = Upload {
             deployment: s.deployment,
             world: &self.nobody,
@@ -234,7 +239,8 @@ impl<'n> Judge for Live<'n> {
             candidate: s.candidate,
             grant: s.grant,
             window: Window { first: 0, end: 0 },
-            mean_gain: s.gain,
+            local: channel,
+            known: channel,
             energy_queue_j: s.energy_queue_j,
             task: 0.5,
             image: 0,
