@@ -27,10 +27,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use ways::{add_ways, window};
 
-/// Passes over all frames per case, at most.
+/// Passes over all frames per case, at most; fewer where the cut is chosen blindly, which takes longer.
 const PASSES: usize = 14;
+const BLIND_PASSES: usize = 6;
 /// A search for energy prices ends when about this much mean accuracy is left to gain.
 const PRICE_TOLERANCE: f64 = 1e-4;
+const BLIND_PRICE_TOLERANCE: f64 = 5e-4;
 /// How far the bound of a frame may lie above its least, per unit of worth.
 const FRAME_TOLERANCE: f64 = 5e-5;
 /// Frames that one job does in sequence; fixed, so that sums do not depend on the number of threads.
@@ -105,7 +107,8 @@ pub struct OracleBound {
     /// The same by seed.
     pub seed_accuracy: Vec<f64>,
     /// Accuracy of a solution of the same problem that keeps band and energy, so the bound is loose by at most the
-    /// difference (as a bound on this problem; no policy knows what it knows). 0 if none was found.
+    /// difference (as a bound on this problem; no policy knows what it knows). 0 if none was found, as for
+    /// [`Knowledge::Uncertainty`].
     pub kept_accuracy: f64,
     /// Passes over all frames that were made for this case.
     pub passes: u32,
@@ -114,7 +117,8 @@ pub struct OracleBound {
 /// The bound on the weighted accuracy of any policy on `deployment`, restricted to `choices`, over `seeds` and the scenario's
 /// frames, for every case of `energies`.
 ///
-/// Each case takes up to 14 passes over all frames, later cases fewer: a bound at some prices is one for every energy, so
+/// Each case takes up to 14 passes over all frames (6 for [`Knowledge::Uncertainty`], which cost about twenty times as
+/// much), later cases fewer: a bound at some prices is one for every energy, so
 /// cases share what was computed. Energies below what a device takes to do nothing count as that. Once `cancel` is set, the
 /// bounds found so far are returned: valid, but not as low as they could be.
 pub fn oracle_bound(
@@ -269,6 +273,10 @@ impl<'a> Search<'a> {
             let spent: f64 = point.prices.iter().zip(allowed).map(|(p, a)| p * a).sum();
             (point.value + spent) / at_stake[seed].max(f64::MIN_POSITIVE)
         };
+        let (most_passes, tolerance) = match self.blind {
+            Some(_) => (BLIND_PASSES, BLIND_PRICE_TOLERANCE),
+            None => (PASSES, PRICE_TOLERANCE),
+        };
         let mut passes = 0;
         if self.prices.is_empty() {
             let seeds = allowed.iter().zip(&self.at_stake);
@@ -294,14 +302,14 @@ impl<'a> Search<'a> {
                     / at_stake[seed].max(f64::MIN_POSITIVE);
             }
             to_gain /= allowed.len().max(1) as f64;
-            let enough = to_gain < PRICE_TOLERANCE || passes >= PASSES;
+            let enough = to_gain < tolerance || passes >= most_passes;
             if enough || cancel.load(Ordering::Relaxed) {
                 break;
             }
             self.pass(monitor);
             passes += 1;
         }
-        // One more pass at somewhat dearer energy, for a solution that keeps it.
+        // One more pass at somewhat dearer energy, for a solution that keeps it (of a blind choice there is none).
         let kept = |seed: usize, points: &[Point], allowed: &[f64]| {
             let kept = points.iter().filter(|point| point.keeps(allowed));
             kept.map(|point| point.kept_worth / at_stake[seed].max(f64::MIN_POSITIVE))
@@ -311,7 +319,7 @@ impl<'a> Search<'a> {
             let mut seeds = points.iter().zip(&allowed).enumerate();
             seeds.all(|(seed, (points, allowed))| kept(seed, points, allowed) > 0.0)
         };
-        if !all_keep(&self.points) && !cancel.load(Ordering::Relaxed) {
+        if self.blind.is_none() && !all_keep(&self.points) && !cancel.load(Ordering::Relaxed) {
             for (seed, allowed) in allowed.iter().enumerate() {
                 let best = best(&self.points[seed], |point| dual(seed, point, allowed));
                 let prices = &self.points[seed][best].prices;
@@ -344,7 +352,11 @@ impl<'a> Search<'a> {
         OracleBound {
             accuracy: (bound_sum / all).min(1.0),
             seed_accuracy,
-            kept_accuracy: kept_sum / all,
+            kept_accuracy: if self.blind.is_some() {
+                0.0
+            } else {
+                kept_sum / all
+            },
             passes: passes as u32,
         }
     }
