@@ -162,6 +162,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if records.interrupted {
         anyhow::bail!("interrupted: the figures are of the frames that were finished");
     }
+    if !bounding.is_zero() && cancel.load(Ordering::Relaxed) {
+        anyhow::bail!("interrupted: the bounds hold, but are not as low as they could be");
+    }
     Ok(())
 }
 
