@@ -2,6 +2,7 @@
 
 use enachi_data::sweep::AxisInfo;
 use serde::Deserialize;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Points that one file may ask for.
@@ -271,11 +272,14 @@ impl AxisSpec {
                 return Err(format!("{value} is no value of a scenario key"));
             }
         }
-        for (index, value) in values.iter().enumerate() {
-            if values[..index].contains(value) {
-                let shown: Vec<String> = value.iter().map(ToString::to_string).collect();
-                return Err(format!("has the value {} twice", shown.join(", ")));
+        let mut seen = HashSet::with_capacity(values.len());
+        for value in &values {
+            let shown: Vec<String> = value.iter().map(ToString::to_string).collect();
+            let shown = shown.join(", ");
+            if seen.contains(&shown) {
+                return Err(format!("has the value {shown} twice"));
             }
+            seen.insert(shown);
         }
         let (stem, unit) = split_unit(&keys[0]);
         let scale = match self.scale.unwrap_or_default() {
