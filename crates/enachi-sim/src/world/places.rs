@@ -106,14 +106,10 @@ impl Places {
         }
     }
 
-    /// Horizontal distance of a device \[m\]; without meaning for one whose mean gain is given.
-    pub fn distance_m(&self, device: u32) -> f64 {
+    /// Horizontal distance of a device \[m\].
+    #[cfg(test)]
+    fn distance_m(&self, device: u32) -> f64 {
         self.bodies[device as usize].distance_m
-    }
-
-    /// Whether a device has line of sight; `true` outside TR 38.901.
-    pub fn line_of_sight(&self, device: u32) -> bool {
-        self.bodies[device as usize].has_sight(&self.world.setting.large_scale)
     }
 
     /// The channel of a device in this frame.

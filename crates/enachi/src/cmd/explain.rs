@@ -3,7 +3,7 @@
 use super::simulate::{find_profiles, print};
 use anyhow::Context;
 use comfy_table::Table;
-use enachi_core::record::FrameRecord;
+use enachi_core::record::{FrameRecord, Outcome};
 use enachi_sim::deployment::Deployment;
 use enachi_sim::explain::{Explanation, Question, explain};
 use enachi_sim::output::SCENARIO_FILE;
@@ -146,6 +146,9 @@ fn what_happened(r: &FrameRecord, cuts: &[String]) -> String {
     );
     if let Some(entropy) = r.entropy_nats {
         text += &format!("entropy of the answer {entropy:.3} nat; ");
+    }
+    if r.outcome == Outcome::NoTask {
+        return text + "there was no task\n";
     }
     text + if r.correct {
         "the answer is right\n"
