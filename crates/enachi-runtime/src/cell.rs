@@ -35,6 +35,9 @@ pub enum CellError {
         "arrivals.process: must be \"each-frame\": the runtime takes tasks as devices offer them"
     )]
     Arrivals,
+    /// An edge of finite capacity.
+    #[error("edge.workers: must be absent: the runtime plans every tail alone, ENACHI (8)")]
+    EdgeWorkers,
 }
 
 /// Scenario, profile and one policy.
@@ -57,6 +60,9 @@ pub struct Cell {
 impl Cell {
     /// Put the only policy of `scenario` on `profile`.
     pub fn new(scenario: Scenario, profile: Profile) -> Result<Self, CellError> {
+        if scenario.edge.workers.is_some() {
+            return Err(CellError::EdgeWorkers);
+        }
         if scenario.arrivals.process != ArrivalKind::EachFrame {
             return Err(CellError::Arrivals);
         }
