@@ -102,7 +102,10 @@ fn table_row_in(
     let mut tables = section.descendants().filter(|n| n.has_tag_name("table"));
     let table = tables.nth(number).expect("the table");
     let words = |node: roxmltree::Node<'_, '_>| -> String {
-        node.descendants().filter_map(|n| n.text()).collect()
+        node.descendants()
+            .filter(|n| n.is_text())
+            .filter_map(|n| n.text())
+            .collect()
     };
     let rows = table.descendants().filter(|n| n.has_tag_name("tr"));
     let mut rows = rows.map(|row| {
