@@ -43,6 +43,9 @@ pub enum NetworkError {
     Cut(String),
 }
 
+/// The best classes with their probabilities, and the entropy of all \[nat\].
+pub type Reading = (Vec<Scored>, f32);
+
 /// One cut, as it can be run.
 struct Cut {
     tensor: String,
@@ -137,19 +140,18 @@ impl Network {
     }
 
     /// The whole network on one input.
-    pub fn whole(&self, input: &Tensor) -> Result<Option<(Vec<Scored>, f32)>, EngineError> {
+    pub fn whole(&self, input: &Tensor) -> Result<Option<Reading>, EngineError> {
         let scores = self.engine.run(&self.input, input, &self.output)?;
         Ok(read(&scores.data))
     }
 
     /// The tail on features of one cut, joined to a batch of `count`. One answer each; `None` where scores are not numbers.
-    #[expect(clippy::type_complexity, reason = "classes and entropy per feature")]
     pub fn tails(
         &self,
         cut: usize,
         features: Vec<f32>,
         count: usize,
-    ) -> Result<Vec<Option<(Vec<Scored>, f32)>>, EngineError> {
+    ) -> Result<Vec<Option<Reading>>, EngineError> {
         let cut = &self.cuts[cut];
         let mut shape = cut.shape.clone();
         if let Some(batch) = shape.first_mut() {
@@ -188,7 +190,7 @@ impl Network {
 }
 
 /// The best classes with their probabilities, and the entropy.
-fn read(scores: &[f32]) -> Option<(Vec<Scored>, f32)> {
+fn read(scores: &[f32]) -> Option<Reading> {
     let answer = read_answer(scores)?;
     let logs = log_probabilities(scores);
     let mut order: Vec<usize> = (0..logs.len()).collect();

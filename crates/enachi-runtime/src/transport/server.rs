@@ -116,7 +116,7 @@ impl Server {
             .thread_name("enachi-net")
             .enable_all()
             .build()?;
-        let _guard = runtime.enter();
+        let inside = runtime.enter();
         let endpoint = quinn::Endpoint::server(config, options.address).map_err(|e| {
             TransportError::Listen {
                 address: options.address,
@@ -127,7 +127,7 @@ impl Server {
         let lines = Lines::default();
         let accept = accept(endpoint.clone(), options.clone(), lines.clone(), inputs);
         runtime.spawn(accept);
-        drop(_guard);
+        drop(inside);
         Ok(Self {
             runtime,
             endpoint,
