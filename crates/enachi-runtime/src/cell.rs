@@ -40,6 +40,9 @@ pub enum CellError {
     EdgeWorkers,
 }
 
+/// A live batch starts no earlier than at this share of the deadline.
+const EARLIEST_BATCH: f64 = 0.5;
+
 /// Scenario, profile and one policy.
 pub struct Cell {
     /// Scenario on profile.
@@ -136,7 +139,8 @@ impl Cell {
         };
         // Tails that wait for a worker: their total over the workers, and the longest of them at the end.
         let queue_s = edge_times_s.sum::<f64>() / workers as f64;
-        start - queue_s - guard_s
+        // An edge that is too slow for its devices fails some tails, and says so; it does not starve all uploads.
+        (start - queue_s - guard_s).max(EARLIEST_BATCH * deadline_s)
     }
 
     /// What a device is told of the cell.
