@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Edge and device in two network namespaces joined by a veth pair, with a limited rate and a black-out of two seconds.
+# Needs root, `ip` and `tc`, and a built program: scripts/two_namespaces.sh target/release/enachi [LOSS%]
+# A loss needs the kernel's netem; without it the script says so and goes on.
+set -euo pipefail
+program=$(realpath "${1:?path of the enachi program}")
+loss=${2:-10}
+work=$(mktemp -d)
+cleanup() {
+    kill "${edge:-}" 2>/dev/null || true
+    ip netns del enachi-edge 2>/dev/null || true
+    ip netns del enachi-device 2>/dev/null || true
+    rm -rf "$work"
+}
+trap cleanup EXIT
+ip netns add enachi-edge
+ip netns add enachi-device
+ip link add ve0 type veth peer name ve1
+ip link set ve0 netns enachi-edge
+ip link set ve1 netns enachi-device
+ip -n enachi-edge addr add 10.77.0.1/24 dev ve0
+ip -n enachi-device addr add 10.77.0.2/24 dev ve1
+for side in "enachi-edge ve0" "enachi-device ve1"; do
+    set -- $side
+    ip -n "$1" link set lo up
+    ip -n "$1" link set "$2" up
+    if ! ip netns exec "$1" tc qdisc add dev "$2" root netem delay 5ms loss "$loss%" rate 20mbit 2>/dev/null; then
+        echo "$2: no netem in this kernel: no loss and no delay, a rate of 20 Mbit/s alone"
+        ip netns exec "$1" tc qdisc add dev "$2" root tbf rate 20mbit burst 20kb latency 50ms
+    fi
+done
+"$program" pki init "$work/lab" --host 10.77.0.1 >/dev/null
+"$program" pki admit "$work/lab" camera >/dev/null
+ip netns exec enachi-edge "$program" serve --pki "$work/lab" --listen 10.77.0.1:4433 --queues "$work/queues.txt" \
+    --records "$work/records.parquet" 2>"$work/edge.log" &
+edge=$!
+sleep 1
+ip netns exec enachi-device "$program" device camera --pki "$work/lab" --edge 10.77.0.1:4433 --tasks 150 2>"$work/device.log" &
+device=$!
+sleep 5
+echo "black-out of 2 s"
+ip -n enachi-device link set ve1 down
+sleep 2
+ip -n enachi-device link set ve1 up
+wait "$device"
+kill -INT "$edge"
+wait "$edge" || true
+grep -h "tasks:" "$work/device.log"
+tail -n 1 "$work/edge.log"
+echo "energy queue at the edge: $(tail -n 1 "$work/queues.txt")"
