@@ -108,24 +108,23 @@ fn damaged(manifest: &str, reason: String) -> ReportError {
 
 /// Words for a value of an axis.
 fn value_name(value: &serde_json::Value, unit: &str) -> String {
-    let text = match value {
+    match value {
         serde_json::Value::String(text) => text.clone(),
         serde_json::Value::Number(number) => {
             let value = number.as_f64().unwrap_or(f64::NAN);
             let (value, unit) = in_unit(value, unit);
-            return if unit.is_empty() {
+            if unit.is_empty() {
                 crate::draw::scale::short(value)
             } else {
                 format!("{} {unit}", crate::draw::scale::short(value))
-            };
+            }
         }
         other => other.to_string(),
-    };
-    text
+    }
 }
 
 /// A value in the unit that people read: Hz in MHz, s in ms.
-fn in_unit<'a>(value: f64, unit: &'a str) -> (f64, &'a str) {
+fn in_unit(value: f64, unit: &str) -> (f64, &str) {
     match unit {
         "Hz" => (value / 1e6, "MHz"),
         "s" => (value * 1e3, "ms"),
@@ -156,7 +155,7 @@ fn views_of(index: usize, sweep: &SweepInfo, manifest: &str) -> Result<Vec<View>
     let mut views = Vec::new();
     for first in 0..total {
         // The first point along the axis stands for its combination.
-        if first / stride % sizes[across] != 0 {
+        if !(first / stride).is_multiple_of(sizes[across]) {
             continue;
         }
         let held: Vec<String> = (0..sizes.len())

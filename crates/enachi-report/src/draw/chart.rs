@@ -82,6 +82,12 @@ pub struct Series {
     pub points: Vec<Point>,
 }
 
+/// A curve on the page, its name, and the series that it stands for.
+type Named<'a> = (Vec<(f64, f64)>, String, &'a Series);
+
+/// Where a name is written, how it is anchored, and the line that leads to its curve.
+type NamePlace = (Box2, TextAnchor, Option<[(f64, f64); 2]>);
+
 impl Series {
     fn ink(&self) -> Ink {
         Ink::Series(self.category)
@@ -433,7 +439,7 @@ impl Chart {
     fn name_beside(&self, pen: &mut Pen<'_>, page: &ComputedLayout) {
         let at = |p: &Point| (page.map_x(p.x), page.map_y(self.y_in_range(p.y)));
         // Series that are one dot in the same place share a name: nothing could tell theirs apart.
-        let mut groups: Vec<(Vec<(f64, f64)>, String, &Series)> = Vec::new();
+        let mut groups: Vec<Named<'_>> = Vec::new();
         for series in self.series.iter().filter(|s| !s.name.is_empty()) {
             let curve: Vec<(f64, f64)> = self.visible(series).map(at).collect();
             let near = |other: &[(f64, f64)]| match (curve.as_slice(), other) {
@@ -462,7 +468,7 @@ impl Chart {
             height: page.height - page.margin_top - page.margin_bottom - 4.0,
         };
         let alone = curves.iter().all(|curve| curve.len() == 1);
-        let places: Vec<(Box2, TextAnchor, Option<[(f64, f64); 2]>)> = if alone {
+        let places: Vec<NamePlace> = if alone {
             let dots: Vec<(f64, f64)> = curves.iter().map(|curve| curve[0]).collect();
             let spots = dots::place(&dots, &sizes, &self.intervals(page), frame);
             let place = |((x, y), spot): (&(f64, f64), dots::Spot)| {

@@ -167,7 +167,7 @@ impl Rows {
         pen.text((left - 10.0, middle + 4.5), &name, kind);
         let mut from = 0.0;
         for (part, &value) in self.parts.iter().zip(&row.values) {
-            if !(value > 0.0) {
+            if value.is_nan() || value <= 0.0 {
                 continue;
             }
             let (x, end) = (at(from), at(from + value));

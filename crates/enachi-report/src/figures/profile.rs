@@ -142,7 +142,7 @@ pub fn fit_figure(id: &str, network: &str, panels: &[FitPanel]) -> Option<Figure
 pub fn fit(profile: &Profile) -> Option<Figure> {
     let panels = profile.cuts.iter().filter_map(|cut| {
         let stream = cut.streams.first()?;
-        let surrogate = stream.surrogate.clone()?;
+        let surrogate = stream.surrogate?;
         let mut panel = FitPanel::new(cut.name.clone(), surrogate, stream.total_bits);
         if let Some(m) = &stream.measured {
             let points =

@@ -13,7 +13,13 @@ use enachi_core::profile::Surrogate;
 use enachi_core::record::{Outcome, StopReason};
 use enachi_data::sweep::{CurveRow, HistogramRow, PointRow};
 
-/// A figure along the axis: value and interval of a row.
+/// Value and interval of a row.
+type ValueOf = fn(&PointRow) -> (f64, Option<(f64, f64)>);
+
+/// Share of an outcome in a row.
+type ShareOf = fn(&PointRow) -> f64;
+
+/// A figure along the axis.
 struct Quantity {
     /// End of the figure's name.
     id: &'static str,
@@ -21,7 +27,7 @@ struct Quantity {
     label: String,
     unit: &'static str,
     caption: String,
-    of: fn(&PointRow) -> (f64, Option<(f64, f64)>),
+    of: ValueOf,
     /// Whether the axis begins at zero.
     zero: bool,
     log: bool,
@@ -410,7 +416,7 @@ pub fn cuts(sweep: &Sweep, view: &View) -> Option<Figure> {
 /// How tasks of the first policy come out, along the axis.
 pub fn outcomes(sweep: &Sweep, view: &View) -> Option<Figure> {
     let policy = sweep.info(view).policies.first()?;
-    let kinds: [(Outcome, fn(&PointRow) -> f64); 6] = [
+    let kinds: [(Outcome, ShareOf); 6] = [
         (Outcome::Delivered, |r| r.delivered),
         (Outcome::StoppedEarly, |r| r.stopped_early),
         (Outcome::DeadlineCut, |r| r.deadline_cut),
