@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """enachi-mux and enachi-max beside enachi on a grid of users, band and deadline: accuracy, paired difference, settled energy.
 
-    scripts/mux.py users | grid | measured [--binary target/release/enachi]
+    scripts/mux.py users | grid [--binary target/release/enachi]
 
 `users` and `grid` run scenarios/paper.toml with an edge that stops a device exactly when its answer turns right (no
-prediction error, threshold 0): an upper hint. `measured` runs scenarios/measured.toml (ResNet-50, fitted stop rule) where the
-paper's accuracies are asked for with a thirtieth or a tenth of its band; its baselines are beside it.
+prediction error, threshold 0): an upper hint. On measured profiles: scripts/lead.py.
 """
 import argparse
 import json
@@ -47,7 +46,7 @@ def row(label, summary):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=["users", "grid", "measured"])
+    parser.add_argument("table", choices=["users", "grid"])
     parser.add_argument("--binary", default=str(ROOT / "target/release/enachi"))
     arguments = parser.parse_args()
     common = ["frames=300", "warmup_frames=100", "seeds=3"]
@@ -63,7 +62,7 @@ def main():
         for count in (5, 10, 25, 40, 60, 100):
             sets = [*common, *RIGHT, "channel.bandwidth_hz=20e6", users(count)]
             row(str(count), run(arguments.binary, "scenarios/paper.toml", sets, policies))
-    elif arguments.table == "grid":
+    else:
         header("users, band, deadline", pair)
         for count in (1, 4, 16):
             for band in (1e6, 3e6, 10e6):
@@ -72,24 +71,6 @@ def main():
                     sets.append(f"device.deadline_s={deadline}")
                     label = f"{count}, {band / 1e6:g} MHz, {1000 * deadline:g} ms"
                     row(label, run(arguments.binary, "scenarios/paper.toml", sets, pair))
-    else:
-        policies = [*pair, "enachi+stop-never", "best-static-cut", "jpeg-equal-share"]
-        header("setting", policies)
-        hidden = "profile.forbid_input=true"
-        full = ["frames=1000", "warmup_frames=200", "seeds=10"]
-        crowd = ["frames=300", "warmup_frames=150", "seeds=2"]
-        for label, sets in [
-            ("1 user, 0.1 MHz, 100 ms", [*full, "channel.bandwidth_hz=1e5", "device.deadline_s=0.1"]),
-            ("1 user, 33 kHz, 300 ms", [*full, "channel.bandwidth_hz=33e3"]),
-            ("750 users, 20 MHz, 300 ms", [*crowd, "channel.bandwidth_hz=20e6", users(750)]),
-            (
-                "1 user, 0.3 MHz, 100 ms, no picture",
-                [*full, "channel.bandwidth_hz=3e5", "device.deadline_s=0.1", hidden],
-            ),
-            ("1 user, 0.1 MHz, 300 ms, no picture", [*full, "channel.bandwidth_hz=1e5", hidden]),
-            ("250 users, 20 MHz, no picture", [*crowd, "channel.bandwidth_hz=20e6", users(250), hidden]),
-        ]:
-            row(label, run(arguments.binary, "scenarios/measured.toml", sets, policies))
 
 
 if __name__ == "__main__":
