@@ -10,11 +10,9 @@ are those after the warm-up, paired differences those of the whole run. `--quick
 """
 import argparse
 import json
-import pathlib
-import subprocess
-import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from runs import ROOT, command, run, simulate, users
+
 MEASURED = "scenarios/measured.toml"
 # What each step adds to the one before.
 LADDER = [
@@ -35,32 +33,6 @@ def spread(count):
     fifth = count // 5
     groups = [(fifth, 6e-11), (count - 2 * fifth, 1.5e-11), (fifth, 3e-12)]
     return "devices=[" + ",".join(f"{{count={n},mean_gain={g}}}" for n, g in groups) + "]"
-
-
-def users(count):
-    return f"devices=[{{count={count},mean_gain=1.5e-11}}]"
-
-
-def command(binary, name, scenario, sets, policies):
-    line = [binary, name, str(ROOT / scenario)]
-    for key in sets:
-        line += ["--set", key]
-    for policy in policies:
-        line += ["--policy", policy]
-    return line
-
-
-def run(line):
-    done = subprocess.run(line, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(line)}\n{done.stderr}")
-    return done.stdout
-
-
-def simulate(binary, scenario, sets, policies):
-    with tempfile.TemporaryDirectory() as out:
-        run(command(binary, "simulate", scenario, sets, policies) + ["--out", out, "--force"])
-        return json.loads((pathlib.Path(out) / "summary.json").read_text())["policies"]
 
 
 def points(policy):

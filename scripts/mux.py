@@ -7,35 +7,15 @@
 prediction error, threshold 0): an upper hint. On measured profiles: scripts/lead.py.
 """
 import argparse
-import json
-import pathlib
-import subprocess
-import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from runs import ROOT, simulate, users
+
 RIGHT = ["predictor.noise_nats=0", "packet.entropy_threshold_nats=1e-9", 'packet.stop="entropy"']
 
 
-def run(binary, scenario, sets, policies):
-    with tempfile.TemporaryDirectory() as out:
-        command = [binary, "simulate", str(ROOT / scenario), "--out", out, "--force"]
-        for key in sets:
-            command += ["--set", key]
-        for policy in policies:
-            command += ["--policy", policy]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        return json.loads((pathlib.Path(out) / "summary.json").read_text())
-
-
-def users(count):
-    return f"devices=[{{count={count},mean_gain=1.5e-11}}]"
-
-
-def row(label, summary):
+def row(label, policies):
     cells = [label]
-    for policy in summary["policies"]:
+    for policy in policies:
         cell = f"{100 * policy['accuracy']:.1f} %, {policy['energy_after_warmup_j']:.3f} J"
         if policy["policy"] != "enachi":
             of = [100 * policy[f"accuracy_difference{end}"] for end in ("", "_low", "_high")]
@@ -61,7 +41,7 @@ def main():
         header("users on 20 MHz", policies)
         for count in (5, 10, 25, 40, 60, 100):
             sets = [*common, *RIGHT, "channel.bandwidth_hz=20e6", users(count)]
-            row(str(count), run(arguments.binary, "scenarios/paper.toml", sets, policies))
+            row(str(count), simulate(arguments.binary, "scenarios/paper.toml", sets, policies))
     else:
         header("users, band, deadline", pair)
         for count in (1, 4, 16):
@@ -70,7 +50,7 @@ def main():
                     sets = [*common, *RIGHT, f"channel.bandwidth_hz={band}", users(count)]
                     sets.append(f"device.deadline_s={deadline}")
                     label = f"{count}, {band / 1e6:g} MHz, {1000 * deadline:g} ms"
-                    row(label, run(arguments.binary, "scenarios/paper.toml", sets, pair))
+                    row(label, simulate(arguments.binary, "scenarios/paper.toml", sets, pair))
 
 
 if __name__ == "__main__":

@@ -177,11 +177,11 @@ pub fn rayleigh_efficiency(mean_snr: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Midpoint rule over x = −ln(u): ∫ f(x) e^{−x} dx.
-    fn mean_over_exponential(f: impl Fn(f64) -> f64) -> f64 {
+    pub(crate) fn mean_over_exponential(f: impl Fn(f64) -> f64) -> f64 {
         let steps = 400_000;
         (0..steps)
             .map(|i| {

@@ -38,6 +38,15 @@ impl Radio {
         }
     }
 
+    /// Signal-to-noise ratio over `bandwidth_hz`; 0 without bandwidth or power.
+    #[inline]
+    pub fn snr(&self, bandwidth_hz: f64, gain: f64, power_w: f64) -> f64 {
+        if bandwidth_hz <= 0.0 || power_w <= 0.0 {
+            return 0.0;
+        }
+        gain * power_w / self.noise_power_w(bandwidth_hz)
+    }
+
     /// Spectral efficiency at a signal-to-noise ratio \[bit/s/Hz\].
     #[inline]
     pub fn efficiency(&self, snr: f64) -> f64 {

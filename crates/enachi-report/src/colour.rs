@@ -38,20 +38,7 @@ pub fn ordered(index: usize, count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Relative luminance, WCAG 2.
-    fn luminance(colour: &str) -> f64 {
-        let channel = |at: usize| {
-            let byte = u8::from_str_radix(&colour[at..at + 2], 16).expect("two hex digits");
-            let value = f64::from(byte) / 255.0;
-            if value <= 0.040_45 {
-                value / 12.92
-            } else {
-                ((value + 0.055) / 1.055).powf(2.4)
-            }
-        };
-        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
-    }
+    use crate::draw::ink::luminance;
 
     #[test]
     fn ordered_colours_grow_lighter_and_stay_readable_on_white() {

@@ -217,16 +217,6 @@ impl<N: Fn(usize) -> f64> Sending<'_, N> {
         (uploaded, self.sent_any)
     }
 
-    /// Mean signal-to-noise ratio of the last plan.
-    fn planned_snr(&self, radio: &Radio) -> f64 {
-        let noise_w = radio.noise_power_w(self.reserved_hz);
-        if noise_w > 0.0 {
-            self.planned_gain * self.reference_w / noise_w
-        } else {
-            0.0
-        }
-    }
-
     /// Whether it may still use band at or after `slot`.
     fn open_after(&self, slot: u32) -> bool {
         !self.sender.released() && self.sender.window().end > slot
@@ -359,8 +349,9 @@ impl Replanner {
             let window = upload.sender.window();
             let slots = window.end - window.first.max(effect);
             let first = self.options.len() as u32;
-            let snr = upload.planned_snr(&situation.radio);
-            let share = upload.reserved_hz / situation.bandwidth_hz;
+            let (band_hz, power_w) = (upload.reserved_hz, upload.reference_w);
+            let snr = situation.radio.snr(band_hz, upload.planned_gain, power_w);
+            let share = band_hz / situation.bandwidth_hz;
             let curves = tables.of(upload.stream, upload.upload.image, share, snr);
             let begun = upload.sender.begun(&upload.row);
             let (curve, begun) = curves.at(upload.sender.checkpoint(), begun);

@@ -186,8 +186,8 @@ impl Upload<'_> {
         let granted = (granted as usize + 1).min(whole);
         let bandwidth_hz = self.grant.bandwidth_hz;
         let radio = &self.deployment.radio;
-        let snr =
-            self.known.mean_gain * self.grant.reference_power_w / radio.noise_power_w(bandwidth_hz);
+        let power_w = self.grant.reference_power_w;
+        let snr = radio.snr(bandwidth_hz, self.known.mean_gain, power_w);
         let efficiency = match self.known.fading {
             Fading::None => radio.efficiency(snr),
             fading => fading.efficiency(snr).min(radio.spectral_cap),

@@ -193,18 +193,7 @@ fn mean_power_rayleigh(level_w: f64, a: f64, power_max_w: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Trapezoid over x = −ln(u): ∫ f(x) e^{−x} dx.
-    fn mean_over_exponential(f: impl Fn(f64) -> f64) -> f64 {
-        let steps = 400_000;
-        (0..steps)
-            .map(|i| {
-                let u = (f64::from(i) + 0.5) / f64::from(steps);
-                f(-u.ln())
-            })
-            .sum::<f64>()
-            / f64::from(steps)
-    }
+    use crate::fading::tests::mean_over_exponential;
 
     #[test]
     fn water_level_gives_the_reference_power_on_average() {

@@ -1,9 +1,10 @@
 //! Device-frames back from Parquet.
 
 use super::RecordsError;
+use super::scan::Batch;
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, UInt64Type};
-use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use bytes::Bytes;
 use enachi_core::record::{FrameRecord, Names, Outcome, StopReason, TaskQueue};
@@ -38,43 +39,23 @@ pub fn read_frames_bytes(
             file: file.into(),
             source,
         })?;
-        let columns = Columns {
+        let columns = Columns(Batch {
             file,
             batch: &batch,
-        };
+        });
         columns.append(&mut names, &mut rows)?;
     }
     Ok((names, rows))
 }
 
-struct Columns<'a> {
-    file: &'a str,
-    batch: &'a RecordBatch,
-}
+/// The columns of whole records.
+struct Columns<'a>(Batch<'a>);
 
 type Getter<'a, T> = Box<dyn Fn(usize) -> Option<T> + 'a>;
 
 impl<'a> Columns<'a> {
-    fn fail<T>(&self, column: &'static str, reason: impl Into<String>) -> Result<T, RecordsError> {
-        Err(RecordsError::Column {
-            file: self.file.into(),
-            column,
-            reason: reason.into(),
-        })
-    }
-
-    fn column(&self, name: &'static str, kind: &DataType) -> Result<&'a dyn Array, RecordsError> {
-        match self.batch.column_by_name(name) {
-            None => self.fail(name, "is missing"),
-            Some(column) if column.data_type() != kind => {
-                self.fail(name, format!("is {}, not {kind}", column.data_type()))
-            }
-            Some(column) => Ok(column.as_ref()),
-        }
-    }
-
     fn text(&self, name: &'static str) -> Result<Getter<'a, &'a str>, RecordsError> {
-        let array = self.column(name, &DataType::Utf8)?.as_string::<i32>();
+        let array = self.0.column(name, &DataType::Utf8)?.as_string::<i32>();
         Ok(Box::new(move |row| {
             array.is_valid(row).then(|| array.value(row))
         }))
@@ -82,6 +63,7 @@ impl<'a> Columns<'a> {
 
     fn count(&self, name: &'static str) -> Result<Getter<'a, u64>, RecordsError> {
         let array = self
+            .0
             .column(name, &DataType::UInt64)?
             .as_primitive::<UInt64Type>();
         Ok(Box::new(move |row| {
@@ -91,6 +73,7 @@ impl<'a> Columns<'a> {
 
     fn number(&self, name: &'static str) -> Result<Getter<'a, f64>, RecordsError> {
         let array = self
+            .0
             .column(name, &DataType::Float64)?
             .as_primitive::<Float64Type>();
         Ok(Box::new(move |row| {
@@ -100,7 +83,7 @@ impl<'a> Columns<'a> {
 
     /// A count that only some files have.
     fn optional_count(&self, name: &'static str) -> Result<Getter<'a, u64>, RecordsError> {
-        match self.batch.column_by_name(name) {
+        match self.0.batch.column_by_name(name) {
             None => Ok(Box::new(|_| None)),
             Some(_) => self.count(name),
         }
@@ -110,7 +93,7 @@ impl<'a> Columns<'a> {
     fn must<T>(&self, column: &'static str, value: Option<T>) -> Result<T, RecordsError> {
         match value {
             Some(value) => Ok(value),
-            None => self.fail(column, "has a missing value"),
+            None => self.0.fail(column, "has a missing value"),
         }
     }
 
@@ -123,7 +106,9 @@ impl<'a> Columns<'a> {
         let value = self.must(column, value)?;
         match T::try_from(value) {
             Ok(value) => Ok(value),
-            Err(_) => self.fail(column, format!("has {value}, which is too large")),
+            Err(_) => self
+                .0
+                .fail(column, format!("has {value}, which is too large")),
         }
     }
 
@@ -139,7 +124,7 @@ impl<'a> Columns<'a> {
         let (policy, cut) = (self.text("policy")?, self.text("cut")?);
         let (stream, outcome) = (self.text("stream")?, self.text("outcome")?);
         let stop_reason = self.text("stop_reason")?;
-        let correct = self.column("correct", &DataType::Boolean)?.as_boolean();
+        let correct = self.0.column("correct", &DataType::Boolean)?.as_boolean();
         let (seed, frame, device) = (
             self.count("seed")?,
             self.count("frame")?,
@@ -182,7 +167,7 @@ impl<'a> Columns<'a> {
             .iter()
             .map(|name| self.number(name))
             .collect::<Result<Vec<_>, _>>()?;
-        for row in 0..self.batch.num_rows() {
+        for row in 0..self.0.rows() {
             let mut values = [0.0; NUMBERS.len()];
             for ((value, get), name) in values.iter_mut().zip(&numbers).zip(NUMBERS) {
                 *value = self.must(name, get(row))?;
@@ -251,11 +236,11 @@ impl<'a> Columns<'a> {
                 fraction,
                 outcome: match Outcome::from_name(outcome_name) {
                     Some(outcome) => outcome,
-                    None => return self.fail("outcome", format!("has {outcome_name:?}")),
+                    None => return self.0.fail("outcome", format!("has {outcome_name:?}")),
                 },
                 stop_reason: match StopReason::from_name(reason_name) {
                     Some(reason) => reason,
-                    None => return self.fail("stop_reason", format!("has {reason_name:?}")),
+                    None => return self.0.fail("stop_reason", format!("has {reason_name:?}")),
                 },
                 correct: correct.is_valid(row) && correct.value(row),
                 entropy_nats: entropy(row),

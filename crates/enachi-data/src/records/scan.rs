@@ -152,8 +152,8 @@ impl<'a> Scanner<'a> {
 
 /// Some rows of the columns that were asked for.
 pub struct Batch<'a> {
-    file: &'a str,
-    batch: &'a RecordBatch,
+    pub(super) file: &'a str,
+    pub(super) batch: &'a RecordBatch,
 }
 
 impl<'a> Batch<'a> {
@@ -175,7 +175,11 @@ impl<'a> Batch<'a> {
         })
     }
 
-    fn column(&self, name: &'static str, kind: &DataType) -> Result<&'a dyn Array, RecordsError> {
+    pub(super) fn column(
+        &self,
+        name: &'static str,
+        kind: &DataType,
+    ) -> Result<&'a dyn Array, RecordsError> {
         match self.batch.column_by_name(name) {
             None => self.fail(name, "is missing"),
             Some(column) if column.data_type() != kind => {

@@ -94,6 +94,33 @@ struct Sending {
     sends: bool,
 }
 
+/// What the simulator calls the upload of a running task.
+fn upload<'u>(
+    deployment: &'u Deployment,
+    packet: &'u Packet,
+    radio: &'u Emulated,
+    running: &'u Running,
+    candidate: &'u Candidate,
+    window: Window,
+    (task, image): (f64, Option<usize>),
+) -> Upload<'u> {
+    Upload {
+        deployment,
+        world: &radio.world,
+        packet,
+        device: radio.device,
+        frame: running.task,
+        candidate,
+        grant: &running.granted,
+        window,
+        local: running.gain.local,
+        known: running.gain.told,
+        energy_queue_j: running.queue_j,
+        task,
+        image: image.unwrap_or(0),
+    }
+}
+
 /// The device.
 pub struct Device<W: Work> {
     deployment: Arc<Deployment>,
@@ -370,30 +397,6 @@ impl<W: Work> Device<W> {
         Some(self.deployment.candidate(device, cut, stream, 0, 0..0))
     }
 
-    fn upload<'u>(
-        &'u self,
-        running: &'u Running,
-        candidate: &'u Candidate,
-        window: Window,
-    ) -> Upload<'u> {
-        let (task, image) = self.work.draw(running.task, Some(candidate));
-        Upload {
-            deployment: &self.deployment,
-            world: &self.radio.world,
-            packet: &self.packet,
-            device: self.radio.device,
-            frame: running.task,
-            candidate,
-            grant: &running.granted,
-            window,
-            local: running.gain.local,
-            known: running.gain.told,
-            energy_queue_j: running.queue_j,
-            task,
-            image: image.unwrap_or(0),
-        }
-    }
-
     fn begin_upload(
         &mut self,
         running: &Running,
@@ -406,23 +409,16 @@ impl<W: Work> Device<W> {
         if !may_send {
             window.end = window.first;
         }
-        let (task, image) = self.work.draw(running.task, Some(candidate));
-        let upload = Upload {
-            deployment: &self.deployment,
-            world: &self.radio.world,
-            packet: &self.packet,
-            device: self.radio.device,
-            frame: running.task,
-            candidate,
-            grant: &running.granted,
-            window,
-            local: running.gain.local,
-            known: running.gain.told,
-            energy_queue_j: running.queue_j,
-            task,
-            image: image.unwrap_or(0),
-        };
-        let outgoing = self.work.head(&upload)?;
+        let drawn = self.work.draw(running.task, Some(candidate));
+        let Self {
+            deployment,
+            packet,
+            radio,
+            work,
+            ..
+        } = self;
+        let upload = upload(deployment, packet, radio, running, candidate, window, drawn);
+        let outgoing = work.head(&upload)?;
         let link = upload.link(running.granted.bandwidth_hz);
         let reference_w = running.granted.reference_power_w;
         Ok(Sending {
@@ -445,7 +441,17 @@ impl<W: Work> Device<W> {
         else {
             return;
         };
-        let upload = self.upload(running, &candidate, sending.sender.window());
+        let drawn = self.work.draw(running.task, Some(&candidate));
+        let window = sending.sender.window();
+        let upload = upload(
+            &self.deployment,
+            &self.packet,
+            &self.radio,
+            running,
+            &candidate,
+            window,
+            drawn,
+        );
         sending.link = upload.link(grant.bandwidth_hz);
         sending.law = upload.law(&sending.link, grant.reference_power_w);
         sending.sender.set_reference_w(grant.reference_power_w);

@@ -1,6 +1,7 @@
 //! `enachi demo`: an edge and several devices on loopback, with the network and the pictures that come with the program.
 
 use super::live::{DEMO_SCENARIO, Drawn, logs, tiny};
+use super::signals::cancel_on_signal;
 use anyhow::{Context, anyhow};
 use comfy_table::{Cell as Entry, CellAlignment, LineStyle, Table, TableStyle};
 use enachi_proto::{EdgeSettings, Limits};
@@ -14,7 +15,7 @@ use enachi_runtime::serve::{ServeOptions, serve};
 use enachi_runtime::transport::{Input, Server, ServerOptions};
 use enachi_sim::scenario::{DeviceGroup, Scenario, parse};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -110,14 +111,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         args.seconds,
     );
     println!("live page: http://{page}/");
-    let cancel = Arc::new(AtomicBool::new(false));
-    let on_signal = Arc::clone(&cancel);
-    ctrlc::set_handler(move || {
-        if on_signal.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot listen for Ctrl-C")?;
+    let cancel = cancel_on_signal()?;
     let (served, devices) = std::thread::scope(|scope| {
         let lines = server.lines.clone();
         let (network, monitor, options) = (&network, &monitor, &options);

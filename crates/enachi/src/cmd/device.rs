@@ -1,6 +1,7 @@
 //! `enachi device`.
 
 use super::live::{Drawn, Files, NetworkArgs, folder, lines, logs, scenario};
+use super::signals::cancel_on_signal;
 use anyhow::{Context, bail};
 use enachi_model::images::Preprocess;
 use enachi_runtime::client::{ClientOptions, Done, run as run_device};
@@ -8,8 +9,6 @@ use enachi_runtime::device::{Inputs, LiveWork};
 use enachi_runtime::pki::credentials;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Arguments of `enachi device`.
 #[derive(clap::Args)]
@@ -89,14 +88,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (profile, network) = args.network.load()?;
     let inputs = inputs(&args)?;
     let credentials = credentials(&args.pki, &args.name)?;
-    let cancel = Arc::new(AtomicBool::new(false));
-    let on_signal = Arc::clone(&cancel);
-    ctrlc::set_handler(move || {
-        if on_signal.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot listen for Ctrl-C")?;
+    let cancel = cancel_on_signal()?;
     let options = ClientOptions {
         edge: args.edge,
         seed: args.seed.unwrap_or(scenario.seed),

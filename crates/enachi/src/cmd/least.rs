@@ -1,5 +1,6 @@
 //! `enachi least`: the smallest band, budget, deadline, ... with which a policy still holds an accuracy.
 
+use super::signals::cancel_on_signal;
 use super::simulate::{align_right, find_profiles, plain_table, print, read_scenario};
 use anyhow::{Context, bail};
 use enachi_sim::deployment::Deployment;
@@ -10,8 +11,7 @@ use enachi_sim::summary::{PolicySummary, summarise};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// Arguments of `enachi least`.
 #[derive(clap::Args)]
@@ -84,14 +84,7 @@ struct Row {
 /// Run the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     check(&args)?;
-    let cancel = Arc::new(AtomicBool::new(false));
-    let on_signal = Arc::clone(&cancel);
-    ctrlc::set_handler(move || {
-        if on_signal.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot listen for Ctrl-C")?;
+    let cancel = cancel_on_signal()?;
     let policies = if args.policies.is_empty() {
         read_scenario(args.scenario.as_deref(), &args.overrides)?.policies
     } else {

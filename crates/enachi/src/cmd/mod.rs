@@ -11,6 +11,7 @@ pub mod profile;
 pub mod report;
 pub mod serve;
 pub mod show;
+pub mod signals;
 pub mod simulate;
 pub mod sweep;
 pub mod trace;

@@ -1,5 +1,6 @@
 //! `enachi simulate`.
 
+use super::signals::cancel_on_signal;
 use anyhow::Context;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, LineStyle, Table, TableStyle};
 use enachi_core::profile::Profile;
@@ -15,8 +16,7 @@ use enachi_sim::summary::{PolicySummary, Summary, summarise};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// The scenario that runs without arguments.
@@ -112,15 +112,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         eprintln!("warning: {warning}");
     }
 
-    let cancel = Arc::new(AtomicBool::new(false));
-    let on_signal = Arc::clone(&cancel);
-    ctrlc::set_handler(move || {
-        // The second signal ends a program that does not listen to the first.
-        if on_signal.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot listen for Ctrl-C")?;
+    let cancel = cancel_on_signal()?;
     let bar = Bar::new(&deployment.scenario);
     let started = Instant::now();
     let (deployment, records) = simulate(deployment, &factory, &cancel, &bar)?;

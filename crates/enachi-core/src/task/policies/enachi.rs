@@ -85,12 +85,8 @@ impl Enachi {
     fn set_rate_shares(&mut self, frame: &FrameView<'_>) {
         let devices = self.translation.devices.iter_mut().zip(frame.devices);
         for ((problem, view), grant) in devices.zip(&self.plan.grants) {
-            let noise_w = frame.radio.noise_power_w(grant.bandwidth_hz);
-            let snr = if noise_w > 0.0 {
-                view.gain * grant.reference_power_w / noise_w
-            } else {
-                0.0
-            };
+            let (band_hz, power_w) = (grant.bandwidth_hz, grant.reference_power_w);
+            let snr = frame.radio.snr(band_hz, view.gain, power_w);
             problem.gain = view.gain * rate_share(view.fading, snr);
         }
     }

@@ -3,6 +3,7 @@
 mod progress;
 mod summary;
 
+use super::signals::{STOPPED, cancel_on_signal};
 use super::simulate::print;
 use anyhow::Context;
 use enachi_data::sweep::{Dataset, Manifest};
@@ -11,13 +12,10 @@ use enachi_sweep::{RunOptions, Sweep, merge};
 use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Exit code of a sweep that finished, but some of whose runs failed.
 const SOME_FAILED: u8 = 3;
-/// Exit code of a sweep that was stopped by a signal.
-const STOPPED: u8 = 130;
 
 /// Arguments of `enachi sweep`.
 #[derive(clap::Args)]
@@ -236,15 +234,7 @@ fn shard(args: &RunArgs, shard: Option<Shard>) -> anyhow::Result<ExitCode> {
         .out
         .clone()
         .unwrap_or_else(|| Path::new("runs").join(sweep.folder_name()));
-    let cancel = Arc::new(AtomicBool::new(false));
-    let on_signal = Arc::clone(&cancel);
-    ctrlc::set_handler(move || {
-        // The second signal ends a program that does not listen to the first.
-        if on_signal.swap(true, Ordering::Relaxed) {
-            std::process::exit(STOPPED.into());
-        }
-    })
-    .context("cannot listen for Ctrl-C")?;
+    let cancel = cancel_on_signal()?;
     let defaults = RunOptions::default();
     let options = RunOptions {
         shard: shard.unwrap_or(Shard::WHOLE),
