@@ -239,7 +239,8 @@ impl<N: Fn(usize) -> f64> Sending<'_, N> {
         feedback_slots: u32,
         seen: &mut impl FnMut(u32, Slot),
     ) {
-        if self.link.bandwidth_hz <= 0.0 || self.reference_w <= 0.0 {
+        // What the device has been told, not what the edge has planned since.
+        if self.link.bandwidth_hz <= 0.0 || self.sender.reference_w() <= 0.0 {
             return;
         }
         self.sent_any = true;

@@ -8,7 +8,7 @@ use enachi_core::record::{FrameRecord, Outcome, SlotRecord};
 use enachi_sim::deployment::{Deployment, curve_profile};
 use enachi_sim::scenario::parse;
 use enachi_sim::simulate::{Records, Unwatched, simulate};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
 
 const CELL_HZ: f64 = 0.8e6;
@@ -158,6 +158,60 @@ fn counting_stops_saves_energy_at_equal_accuracy() {
     let frames = rows(0).count() as f64;
     assert!((right(1) - right(0)) / frames > -0.01);
     assert!(sent_j(1) < 0.95 * sent_j(0), "{} {}", sent_j(1), sent_j(0));
+}
+
+/// Slots of a scarce cell, by device-frame and in order.
+fn scarce(policy: &str, more: &[&str]) -> Vec<Vec<u32>> {
+    let fixed = [
+        "channel.bandwidth_hz=1e6",
+        "devices=[{count=16,mean_gain=1.5e-11}]",
+        "frames=12",
+        "warmup_frames=2",
+        "seeds=1",
+        "task.v=5",
+        "output.slots=true",
+    ];
+    let policies = format!("policies=[\"{policy}\"]");
+    let overrides = (fixed.iter().chain(more).copied()).chain([policies.as_str()]);
+    let overrides: Vec<String> = overrides.map(String::from).collect();
+    let text = include_str!("../../../scenarios/paper.toml");
+    let scenario = parse(text, "paper.toml", &overrides).unwrap();
+    let profile = curve_profile(scenario.profile.curves.as_ref().unwrap());
+    let deployment = Deployment::new(scenario, profile).unwrap();
+    let never = AtomicBool::new(false);
+    let records = simulate(deployment, &factory(), &never, &Unwatched).unwrap();
+    let mut slots: BTreeMap<(u32, u32), Vec<u32>> = BTreeMap::new();
+    for slot in &records.1.slots {
+        slots
+            .entry((slot.frame, slot.device))
+            .or_default()
+            .push(slot.slot);
+    }
+    slots.into_values().collect()
+}
+
+/// Slots before which a device went silent to send again later.
+fn pauses(sent: &[Vec<u32>]) -> Vec<(u32, u32)> {
+    let pairs = sent.iter().flat_map(|slots| slots.windows(2));
+    let apart = pairs.filter(|pair| pair[1] > pair[0] + 1);
+    apart.map(|pair| (pair[0] + 1, pair[1])).collect()
+}
+
+/// A plan takes `delay_slots` to reach a device: one that it drops goes on until then, as it does with all it is told.
+#[test]
+fn a_dropped_device_sends_until_it_is_told() {
+    for policy in ["enachi-mux", "enachi-max"] {
+        let sent = scarce(policy, &["mux.period_slots=7", "mux.delay_slots=3"]);
+        let pauses = pauses(&sent);
+        assert!(!pauses.is_empty(), "{policy}");
+        for (silent, again) in pauses {
+            assert_eq!(
+                (silent % 7, again % 7),
+                (3, 3),
+                "{policy}: {silent} {again}"
+            );
+        }
+    }
 }
 
 #[test]
