@@ -10,6 +10,7 @@ mod band;
 mod contained;
 mod dual;
 mod names;
+mod outlook;
 pub mod policies;
 mod policy;
 pub(crate) mod price;
@@ -21,6 +22,7 @@ pub use crate::fading::Fading;
 pub use band::{BandUse, Slice, best_option, option_at_band};
 pub use contained::{PlanFailure, check_grants, observe_contained, plan_contained};
 pub use names::nearest;
+pub use outlook::snr_at_price;
 pub use policy::{
     Candidate, DeviceView, FrameOutcome, FrameView, Level, PlanQuality, PowerMode, Replanning,
     StreamUse, TaskGrant, TaskPolicy,

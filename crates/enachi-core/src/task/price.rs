@@ -83,7 +83,11 @@ fn halley(x: f64, e: f64, k: f64) -> f64 {
     2.0 * f * x / (2.0 * x * x * e - f * (x + 1.0))
 }
 
-fn cheapest_bit_from_scratch(k: f64) -> f64 {
+/// The same without a table, for `k` ≥ 0.
+pub(crate) fn cheapest_bit_from_scratch(k: f64) -> f64 {
+    if k <= 0.0 {
+        return 0.0;
+    }
     let mut x = if k < 2.0 {
         let s = (2.0 * k).sqrt();
         s / (1.0 + s / 3.0)
@@ -174,6 +178,28 @@ pub(crate) fn constant_noise_bit(k: f64) -> f64 {
     x
 }
 
+/// With constant noise on a given band: solves `x·e^x = k` for `k` ≥ 0.
+pub(crate) fn product_log(k: f64) -> f64 {
+    if k <= 0.0 {
+        return 0.0;
+    }
+    // In logarithms x + ln x = ln k: concave and increasing, so Newton from the left rises monotonically.
+    let target = k.ln();
+    let mut x = if k < 3.0 {
+        k / (1.0 + k)
+    } else {
+        target - target.ln()
+    };
+    for _ in 0..64 {
+        let d = (x + x.ln() - target) / (1.0 + 1.0 / x);
+        x = (x - d).max(0.1 * x);
+        if d.abs() <= 1e-14 * x {
+            break;
+        }
+    }
+    x
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +254,15 @@ mod tests {
             assert!((left / (1.0 + excess) - 1.0).abs() < 1e-11, "{excess} {x}");
         }
         assert_eq!(band_for_rate(1.0), None);
+    }
+
+    #[test]
+    fn product_log_solves_its_equation() {
+        assert_eq!(product_log(0.0), 0.0);
+        for k in decades(-12, 30) {
+            let x = product_log(k);
+            assert!((x * x.exp() / k - 1.0).abs() < 1e-10, "{k} {x}");
+        }
     }
 
     #[test]

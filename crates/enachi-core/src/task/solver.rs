@@ -149,6 +149,25 @@ impl Solver {
         self.run(problem, plan);
     }
 
+    /// What every device makes of a bandwidth price λ > 0 \[objective/Hz\], into `values`: the most that
+    /// V·w·A − Q·(E + p·T) − charge − λ·ω comes to over its options (0 where it has none). By weak duality no plan is worth more
+    /// than their sum with λ·ω_tot.
+    pub fn values_at(&mut self, problem: &Problem<'_>, price: f64, values: &mut Vec<f64>) {
+        self.prepare(problem, |_| None);
+        let shared = shared(problem, &self.envelopes, &self.cheapest_bit);
+        values.clear();
+        for &(first, count) in &self.root_spans {
+            let mut best = if count == 0 { 0.0 } else { f64::NEG_INFINITY };
+            for &arm in &self.root_arms[first as usize..(first + count) as usize] {
+                best = self.arms[arm as usize]
+                    .respond(&shared, price)
+                    .value
+                    .max(best);
+            }
+            values.push(best);
+        }
+    }
+
     /// Build the arms of the root.
     fn prepare(&mut self, problem: &Problem<'_>, only: impl Fn(usize) -> Option<u32>) {
         self.arms.clear();

@@ -1,6 +1,8 @@
 //! Random task-level problems, made from a seed.
 #![allow(dead_code)]
 
+pub mod frames;
+
 use enachi_core::curve::AccuracyCurve;
 use enachi_core::profile::Surrogate;
 use enachi_core::radio::{Noise, Radio};

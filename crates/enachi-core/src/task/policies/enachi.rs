@@ -1,14 +1,15 @@
 //! `enachi`: P1.2 solved jointly once a frame; the packet level tracks the reference power and the receiver stops the
 //! sender once it is certain. `enachi-mux`: the same plan, made again within the frame over the devices that still send;
 //! the caller does that, see [`TaskPolicy::replanning`]. `enachi-max`: the same, counting a bit by the tasks that get to send
-//! it, at the mean rate of the fading channel. `enachi-sequential`: `enachi` with the paper's Algorithm 2 for the cuts.
+//! it, at the mean rate of the fading channel, and before the [`Barrier`] (9). `enachi-sequential`: `enachi` with the paper's Algorithm 2 for the cuts.
 
+use super::barrier::Barrier;
 use super::shared::{Translation, frame_solver, quality};
 use crate::fading::rate_share;
-use crate::profile::CutKind;
 use crate::task::PlanFailure;
+use crate::task::outlook::snr_at_price;
 use crate::task::policy::{
-    Candidate, FrameView, PlanQuality, PowerMode, Replanning, StreamUse, TaskGrant, TaskPolicy,
+    FrameView, PlanQuality, PowerMode, Replanning, StreamUse, TaskGrant, TaskPolicy,
 };
 use crate::task::problem::Plan;
 use crate::task::sequential::Sequential;
@@ -24,8 +25,7 @@ pub struct Enachi {
     solver: Solver,
     plan: Plan,
     replanning: Replanning,
-    /// Distinct edge times of the candidates \[s\].
-    edge_times_s: Vec<f64>,
+    barrier: Barrier,
 }
 
 impl Enachi {
@@ -36,7 +36,7 @@ impl Enachi {
             solver: frame_solver(),
             plan: Plan::default(),
             replanning,
-            edge_times_s: Vec::new(),
+            barrier: Barrier::default(),
         }
     }
 
@@ -45,48 +45,26 @@ impl Enachi {
         self.solver.solve(&problem, &mut self.plan);
     }
 
-    /// Plan with the barrier (9) instead of each device's own edge delay (16): the longest tail that anybody chooses cuts
-    /// everybody's upload. For each length that it may have the rest is P1.2 again, so the best of them is the optimum (with
-    /// one deadline; with several, all of them are held to the same length). The plan at hand is of (16), which promises
-    /// at least as much: where all its tails are equally long there is nothing to do.
-    fn respect_barrier(&mut self, frame: &FrameView<'_>) {
-        let chosen = |device| self.translation.chosen(frame, &self.plan, device);
-        let tails = (0..frame.devices.len()).filter_map(chosen);
-        let mut tails = tails.filter(|candidate| candidate.kind != CutKind::Local);
-        let Some(first) = tails.next() else {
-            return;
-        };
-        if tails.all(|candidate| candidate.edge_time_s() == first.edge_time_s()) {
-            return;
-        }
-        self.edge_times_s.clear();
-        let tails = frame.candidates.iter().map(Candidate::edge_time_s);
-        self.edge_times_s.extend(tails);
-        self.edge_times_s.sort_by(f64::total_cmp);
-        self.edge_times_s.dedup();
-        let mut best = (f64::NEG_INFINITY, 0.0);
-        for index in 0..self.edge_times_s.len() {
-            let edge_s = self.edge_times_s[index];
-            self.solve_before(frame, edge_s);
-            if self.plan.objective > best.0 {
-                best = (self.plan.objective, edge_s);
-            }
-        }
-        self.solve_before(frame, best.1);
-    }
-
-    fn solve_before(&mut self, frame: &FrameView<'_>, edge_s: f64) {
-        self.translation.fill_before(frame, edge_s);
-        self.set_rate_shares(frame);
-        self.solve(frame);
-    }
-
-    /// Gains at which steady channels would have the mean rates of the plan at hand.
+    /// Gains at which steady channels would have the mean rates of the plan at hand. A device that it leaves silent is taken
+    /// at the rates that it would have.
     fn set_rate_shares(&mut self, frame: &FrameView<'_>) {
-        let devices = self.translation.devices.iter_mut().zip(frame.devices);
-        for ((problem, view), grant) in devices.zip(&self.plan.grants) {
+        let Translation {
+            options, devices, ..
+        } = &mut self.translation;
+        let with_task = devices.iter().filter(|device| !device.options.is_empty());
+        let share_hz = frame.bandwidth_hz / with_task.count().max(1) as f64;
+        for ((problem, view), grant) in devices.iter_mut().zip(frame.devices).zip(&self.plan.grants)
+        {
+            problem.gain = view.gain;
             let (band_hz, power_w) = (grant.bandwidth_hz, grant.reference_power_w);
-            let snr = frame.radio.snr(band_hz, view.gain, power_w);
+            let mut snr = frame.radio.snr(band_hz, view.gain, power_w);
+            if snr <= 0.0 {
+                let range = problem.options.start as usize..problem.options.end as usize;
+                let times = options[range].iter().map(|option| option.transmit_time_s);
+                let time_s = times.fold(0.0, f64::max);
+                let price = self.plan.bandwidth_price;
+                snr = snr_at_price(&frame.radio, problem, time_s, price, share_hz);
+            }
             problem.gain = view.gain * rate_share(view.fading, snr);
         }
     }
@@ -117,7 +95,16 @@ impl TaskPolicy for Enachi {
                 self.set_rate_shares(frame);
                 self.solve(frame);
             }
-            self.respect_barrier(frame);
+            let Self {
+                translation,
+                solver,
+                plan,
+                barrier,
+                ..
+            } = self;
+            if !barrier.is_kept(frame, translation, plan) {
+                barrier.respect(frame, translation, solver, plan);
+            }
         }
         self.translation
             .grant(frame, &self.plan, PowerMode::Tracking, true, grants);

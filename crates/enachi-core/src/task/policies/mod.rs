@@ -15,6 +15,7 @@
 //! | `jpeg-equal-share` | 0 | equal share | constant | the best picture that fits |
 //! | `best-static-cut`, `best-static-cut@CUT` | fixed | equal share | constant | by importance, no stop |
 
+mod barrier;
 mod best_static_cut;
 mod device_only;
 mod edge_only;

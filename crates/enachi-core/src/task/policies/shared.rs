@@ -29,20 +29,21 @@ pub(super) struct Translation {
 impl Translation {
     /// Take the feasible candidates that `allowed` lets through, each with its own edge delay (16).
     pub fn fill(&mut self, frame: &FrameView<'_>, allowed: impl Fn(&Candidate) -> bool) {
-        self.fill_timed(frame, |_, candidate| {
+        self.fill_timed(frame, |_, _, candidate| {
             (candidate.feasible() && allowed(candidate)).then_some(candidate.transmit_time_s)
         });
     }
 
-    /// Take the candidates whose edge time is at most `edge_s`, with uploads that end so long before the deadline (9).
-    pub fn fill_before(&mut self, frame: &FrameView<'_>, edge_s: f64) {
-        self.fill_timed(frame, |device, candidate| {
-            if candidate.kind == CutKind::Local {
-                return candidate.feasible().then_some(0.0);
+    /// Take the feasible candidates whose edge time is at most `edge_s` of the device, with uploads that end so long before the
+    /// deadline (9). One whose window that closes sends nothing.
+    pub fn fill_before(&mut self, frame: &FrameView<'_>, edge_s: impl Fn(usize) -> f64) {
+        self.fill_timed(frame, |n, device, candidate| {
+            if !candidate.feasible() || candidate.edge_time_s() > edge_s(n) {
+                return None;
             }
             let busy_s = candidate.head_time_s + candidate.encode_time_s;
-            let time_s = (device.deadline_s - edge_s - busy_s).min(candidate.transmit_time_s);
-            (candidate.edge_time_s() <= edge_s && time_s > 0.0).then_some(time_s)
+            let time_s = (device.deadline_s - edge_s(n) - busy_s).min(candidate.transmit_time_s);
+            Some(time_s.max(0.0))
         });
     }
 
@@ -50,16 +51,16 @@ impl Translation {
     fn fill_timed(
         &mut self,
         frame: &FrameView<'_>,
-        transmit_time_s: impl Fn(&DeviceView, &Candidate) -> Option<f64>,
+        transmit_time_s: impl Fn(usize, &DeviceView, &Candidate) -> Option<f64>,
     ) {
         self.options.clear();
         self.origin.clear();
         self.devices.clear();
-        for device in frame.devices {
+        for (n, device) in frame.devices.iter().enumerate() {
             let start = self.options.len() as u32;
             for index in device.candidates.clone() {
                 let candidate = &frame.candidates[index as usize];
-                if let Some(time_s) = transmit_time_s(device, candidate) {
+                if let Some(time_s) = transmit_time_s(n, device, candidate) {
                     self.origin.push(index);
                     self.options.push(CutOption {
                         curve: candidate.curve,
@@ -82,16 +83,17 @@ impl Translation {
         }
     }
 
-    /// The candidate that the plan gives a device.
+    /// The candidate that the plan gives a device, and its option.
     pub fn chosen<'a>(
         &self,
         frame: &FrameView<'a>,
         plan: &Plan,
         device: usize,
-    ) -> Option<&'a Candidate> {
+    ) -> Option<(&'a Candidate, &CutOption)> {
         let cut = plan.grants[device].cut?;
-        let index = self.origin[(self.devices[device].options.start + cut) as usize];
-        Some(&frame.candidates[index as usize])
+        let index = (self.devices[device].options.start + cut) as usize;
+        let candidate = &frame.candidates[self.origin[index] as usize];
+        Some((candidate, &self.options[index]))
     }
 
     pub fn problem<'a>(&'a self, frame: &FrameView<'a>) -> Problem<'a> {
