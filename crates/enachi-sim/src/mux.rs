@@ -21,7 +21,9 @@ use enachi_core::packet::stopping::{EXPONENTS, exponent, nearest_exponent};
 use enachi_core::packet::{Link, Sender, Slot};
 use enachi_core::profile::{LadderKind, Stream};
 use enachi_core::radio::Radio;
-use enachi_core::task::{CutOption, DeviceProblem, Plan, Problem, Replanning, Settings, Solver};
+use enachi_core::task::{
+    CutOption, DeviceProblem, Plan, Problem, Replanning, Settings, Solver, snr_at_price,
+};
 
 /// Parts into which images are divided to be left out of their own curves. Curves of half the images wobble by two points,
 /// and plans within the frame go after every wobble.
@@ -143,6 +145,8 @@ pub struct Situation {
     pub radio: Radio,
     /// V.
     pub v: f64,
+    /// λ of the plan that the grants are of \[objective/Hz\].
+    pub bandwidth_price: f64,
     /// t_slot \[s\].
     pub slot_s: f64,
     /// Slots from one plan to the next.
@@ -222,6 +226,27 @@ impl<N: Fn(usize) -> f64> Sending<'_, N> {
         !self.sender.released() && self.sender.window().end > slot
     }
 
+    /// Share of the band and mean signal-to-noise ratio that the device was last planned at; of one that got nothing, those
+    /// that it would have on `equal_hz` at the last plan's price.
+    fn outlook(
+        &self,
+        situation: &Situation,
+        device: &DeviceProblem,
+        time_s: f64,
+        equal_hz: f64,
+        price: f64,
+    ) -> (f64, f64) {
+        let radio = &situation.radio;
+        let snr = radio.snr(self.reserved_hz, self.planned_gain, self.reference_w);
+        let (band_hz, snr) = if snr > 0.0 {
+            (self.reserved_hz, snr)
+        } else {
+            let snr = snr_at_price(radio, device, time_s, price, equal_hz);
+            (equal_hz, snr)
+        };
+        (band_hz / situation.bandwidth_hz, snr)
+    }
+
     /// Use `bandwidth_hz` at the planned power from now on.
     fn set_band(&mut self, bandwidth_hz: f64) {
         if bandwidth_hz == self.link.bandwidth_hz && self.reference_w == self.sender.reference_w() {
@@ -269,6 +294,8 @@ pub struct Replanner {
     curves: Vec<AccuracyCurve>,
     /// Entry of [`DeviceProblem`]s in the list of uploads.
     origin: Vec<usize>,
+    /// λ of the last plan \[objective/Hz\].
+    price: f64,
     replanning: Replanning,
 }
 
@@ -287,6 +314,7 @@ impl Replanner {
             devices: Vec::new(),
             curves: Vec::new(),
             origin: Vec::new(),
+            price: 0.0,
         })
     }
 
@@ -306,6 +334,7 @@ impl Replanner {
         } = *situation;
         let end = uploads.iter().map(|u| u.sender.window().end).max();
         let end = end.unwrap_or(0);
+        self.price = situation.bandwidth_price;
         let mut decided = 0;
         while decided < end {
             // The first plan is part of the frame's own grant and needs no further message.
@@ -339,6 +368,8 @@ impl Replanner {
         self.devices.clear();
         self.origin.clear();
         let mut free_hz = situation.bandwidth_hz;
+        let open = uploads.iter().filter(|upload| upload.open_after(effect));
+        let equal_hz = situation.bandwidth_hz / open.count().max(1) as f64;
         for (index, upload) in uploads.iter().enumerate() {
             if !upload.open_after(effect) {
                 continue;
@@ -350,9 +381,19 @@ impl Replanner {
             let window = upload.sender.window();
             let slots = window.end - window.first.max(effect);
             let first = self.options.len() as u32;
-            let (band_hz, power_w) = (upload.reserved_hz, upload.reference_w);
-            let snr = situation.radio.snr(band_hz, upload.planned_gain, power_w);
-            let share = band_hz / situation.bandwidth_hz;
+            let time_s = f64::from(slots) * situation.slot_s;
+            let mut device = DeviceProblem {
+                energy_queue_j: upload.upload.energy_queue_j,
+                gain: upload.planned_gain,
+                power_max_w: upload.upload.power_max_w(),
+                weight: upload.weight,
+                options: first..first + 1,
+            };
+            let (mut share, mut snr) = (0.0, 0.0);
+            if self.replanning == Replanning::StoppingAware {
+                (share, snr) = upload.outlook(situation, &device, time_s, equal_hz, self.price);
+                device.gain *= rate_share(upload.upload.known.fading, snr);
+            }
             let curves = tables.of(upload.stream, upload.upload.image, share, snr);
             let begun = upload.sender.begun(&upload.row);
             let (curve, begun) = curves.at(upload.sender.checkpoint(), begun);
@@ -362,22 +403,11 @@ impl Replanner {
             curve.begun(begun, &mut self.curves[first as usize]);
             self.options.push(CutOption {
                 curve: first,
-                transmit_time_s: f64::from(slots) * situation.slot_s,
+                transmit_time_s: time_s,
                 local_energy_j: 0.0,
                 charge: 0.0,
             });
-            self.devices.push(DeviceProblem {
-                energy_queue_j: upload.upload.energy_queue_j,
-                gain: match self.replanning {
-                    Replanning::StoppingAware => {
-                        upload.planned_gain * rate_share(upload.upload.known.fading, snr)
-                    }
-                    Replanning::Never | Replanning::Bits => upload.planned_gain,
-                },
-                power_max_w: upload.upload.power_max_w(),
-                weight: upload.weight,
-                options: first..first + 1,
-            });
+            self.devices.push(device);
             self.origin.push(index);
         }
         // Pictures may hold all of it; then the others keep what they have, which fits beside them.
@@ -393,6 +423,7 @@ impl Replanner {
             devices: &self.devices,
         };
         self.solver.solve(&problem, &mut self.plan);
+        self.price = self.plan.bandwidth_price;
         for (index, grant) in self.origin.iter().zip(&self.plan.grants) {
             uploads[*index].reserved_hz = grant.bandwidth_hz;
             uploads[*index].reference_w = grant.reference_power_w;

@@ -295,6 +295,7 @@ impl<'a> Runner<'a> {
             bandwidth_hz: scenario.channel.bandwidth_hz,
             radio: self.deployment.radio,
             v: scenario.task.v,
+            bandwidth_price: self.last_plan().map_or(0.0, |plan| plan.bandwidth_price),
             slot_s: scenario.frame.slot_s,
             period_slots: scenario.mux.period_slots,
             delay_slots: scenario.mux.delay_slots,

@@ -214,6 +214,15 @@ fn a_dropped_device_sends_until_it_is_told() {
     }
 }
 
+/// A device that a plan leaves out is planned at the rates that it would have the next time, not at better ones: plans that
+/// overrate whoever is silent would drop and take back devices in turn, some 1500 times in these twelve frames.
+#[test]
+fn plans_do_not_take_turns_dropping_devices() {
+    let (bits, aware) = (scarce("enachi-mux", &[]), scarce("enachi-max", &[]));
+    let (bits, aware) = (pauses(&bits).len(), pauses(&aware).len());
+    assert!(bits < 50 && aware < 50, "{bits} {aware}");
+}
+
 #[test]
 fn periods_that_make_no_sense_are_refused() {
     let message = |text: &str| parse(text, "s.toml", &[]).unwrap_err().to_string();
