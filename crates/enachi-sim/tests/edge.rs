@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 const ALL: &str = r#"policies = ["enachi", "enachi-mux", "enachi-sequential", "effect-dnn", "sc-cao", "min-energy-split",
-    "jpeg-equal-share", "best-static-cut", "device-only", "tracking", "level", "half"]
+    "jpeg-equal-share", "best-static-cut", "device-only", "tracking", "level", "half", "enachi-max"]
 frames = 30
 warmup_frames = 5
 seeds = 2
@@ -129,7 +129,8 @@ fn check(deployment: &Deployment, records: &Records, workers: f64) {
 
 #[test]
 fn twenty_five_tails_do_not_fit_on_one_worker() {
-    let policies = "policies=[\"enachi\",\"best-static-cut\",\"edge-only\",\"enachi-mux\"]";
+    let policies =
+        "policies=[\"enachi\",\"best-static-cut\",\"edge-only\",\"enachi-mux\",\"enachi-max\"]";
     let (deployment, one) = paper(policies, &["edge.workers=1"]);
     check(&deployment, &one, 1.0);
     let refused = |records: &Records, policy: u16| {
@@ -139,7 +140,7 @@ fn twenty_five_tails_do_not_fit_on_one_worker() {
             / (12.0 * 25.0)
     };
     // The shortest tail, after layer2.0, takes 19.7 ms: never more than 15 in 300 ms, and they must be sent as well.
-    for policy in 0..4 {
+    for policy in 0..5 {
         assert!(refused(&one, policy) >= 0.4, "{policy}");
         assert!(refused(&one, policy) < 1.0, "{policy}");
     }
@@ -150,7 +151,7 @@ fn twenty_five_tails_do_not_fit_on_one_worker() {
     let accuracy = |deployment: &Deployment, records: &Records, policy: usize| {
         summarise(&deployment.scenario, records).policies[policy].accuracy
     };
-    for policy in [0, 1, 3] {
+    for policy in [0, 1, 3, 4] {
         let of_one = accuracy(&deployment, &one, policy);
         let of_four = accuracy(&deployment, &four, policy);
         let of_all = accuracy(&open_deployment, &open, policy);

@@ -14,7 +14,7 @@ use enachi_sim::summary::summarise;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
-const POLICIES: &str = r#"policies = ["enachi", "enachi-mux", "sc-cao", "jpeg-equal-share", "best-static-cut", "device-only"]"#;
+const POLICIES: &str = r#"policies = ["enachi", "enachi-mux", "sc-cao", "jpeg-equal-share", "best-static-cut", "device-only", "enachi-max"]"#;
 
 const CELL: &str = r#"
 frames = 30

@@ -38,7 +38,7 @@ fn rough(seed: u64, i: u64) -> f64 {
 const POLICIES: &str = "\"enachi\", \"enachi+stop-never\", \"enachi+stop-marginal\", \"enachi+tail\", \"enachi+printed\", \
     \"enachi+water-filling\", \"enachi-sequential\", \"enachi-mux\", \"enachi-mux+tail\", \"progressive-ftx@1\", \"effect-dnn\", \
     \"sc-cao\", \"edge-only\", \"device-only\", \"min-energy-split\", \"jpeg-equal-share\", \"best-static-cut\", \
-    \"tracking\", \"never\", \"half\", \"level\"";
+    \"tracking\", \"never\", \"half\", \"level\", \"enachi-max\"";
 
 #[test]
 fn no_policy_beats_the_bound() {
@@ -106,7 +106,7 @@ fn no_policy_beats_the_bound_on_curves() {
             "seeds=2".into(),
             "packet.stop=\"entropy\"".into(),
             "predictor.noise_nats=0".into(),
-            "policies=[\"enachi\",\"enachi-mux\",\"edge-only\",\"device-only\",\"effect-dnn\",\"sc-cao\",\"best-static-cut\"]".into(),
+            "policies=[\"enachi\",\"enachi-mux\",\"edge-only\",\"device-only\",\"effect-dnn\",\"sc-cao\",\"best-static-cut\",\"enachi-max\"]".into(),
         ];
         let text = include_str!("../../../scenarios/paper.toml");
         let scenario = parse(text, "paper.toml", &overrides).unwrap();
@@ -222,7 +222,7 @@ fn blind_on_a_curve_is_the_curve_at_what_the_band_carries() {
 
 #[test]
 fn policies_that_go_by_uncertainty_stay_below_the_blind_bound() {
-    let text = "policies = [\"enachi\", \"enachi-mux\", \"enachi+tail\", \"jpeg-equal-share\", \"best-static-cut\", \"device-only\"]\n\
+    let text = "policies = [\"enachi\", \"enachi-mux\", \"enachi+tail\", \"jpeg-equal-share\", \"best-static-cut\", \"device-only\", \"enachi-max\"]\n\
         frames = 100\nwarmup_frames = 5\nseeds = 4\n[channel]\nbandwidth_hz = 3e5\n\
         [device]\nenergy_budget_j = 0.02\ndistance_m = [50, 150]\n[[devices]]\ncount = 4";
     let (_, records, shares) = run(

@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicBool;
 
 /// Everything at once.
 const URBAN: &str = r#"
-policies = ["enachi", "enachi-mux", "tracking", "jpeg-equal-share", "tracking+water-filling"]
+policies = ["enachi", "enachi-mux", "tracking", "jpeg-equal-share", "tracking+water-filling", "enachi-max"]
 frames = 25
 warmup_frames = 5
 seeds = 2
@@ -69,7 +69,7 @@ fn same_records_on_any_number_of_threads() {
         pool.build().unwrap().install(|| run(URBAN)).frames
     };
     let one = on(1);
-    assert_eq!(one.len(), 5 * 2 * 25 * 6);
+    assert_eq!(one.len(), 6 * 2 * 25 * 6);
     assert_eq!(one, on(4));
     assert!(one.iter().any(|r| r.correct) && one.iter().any(|r| r.outcome == Outcome::NoTask));
 }
@@ -78,7 +78,7 @@ fn same_records_on_any_number_of_threads() {
 fn all_policies_meet_the_same_world() {
     let records = run(URBAN);
     let of = |policy: u16| records.frames.iter().filter(move |r| r.policy == policy);
-    for other in 1..5 {
+    for other in 1..6 {
         for (a, b) in of(0).zip(of(other)) {
             assert_eq!((a.seed, a.frame, a.device), (b.seed, b.frame, b.device));
             assert_eq!((a.planned_gain, a.tasks), (b.planned_gain, b.tasks));
