@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Edge and device in two network namespaces joined by a veth pair, with a limited rate and a black-out of two seconds.
-# Needs root, `ip` and `tc`, and a built program: scripts/two_namespaces.sh target/release/enachi [LOSS%]
-# A loss needs the kernel's netem; without it the script says so and goes on.
+# Edge and device in two network namespaces joined by a veth pair, with a limited rate, loss, delay and a black-out of two seconds.
+# Needs root, `ip` and `tc`, and a built program: scripts/two_namespaces.sh target/release/enachi [LOSS% [TASKS]]
+# Loss and delay come from the kernel's netem, or, where it has none, from scripts/lossy.py in the edge's namespace.
 set -euo pipefail
 program=$(realpath "${1:?path of the enachi program}")
 loss=${2:-10}
+tasks=${3:-150}
+scripts=$(dirname "$(realpath "$0")")
 work=$(mktemp -d)
 cleanup() {
-    kill "${edge:-}" 2>/dev/null || true
+    kill "${edge:-}" "${proxy:-}" 2>/dev/null || true
     ip netns del enachi-edge 2>/dev/null || true
     ip netns del enachi-device 2>/dev/null || true
     rm -rf "$work"
@@ -20,12 +22,13 @@ ip link set ve0 netns enachi-edge
 ip link set ve1 netns enachi-device
 ip -n enachi-edge addr add 10.77.0.1/24 dev ve0
 ip -n enachi-device addr add 10.77.0.2/24 dev ve1
+port=4433
 for side in "enachi-edge ve0" "enachi-device ve1"; do
     set -- $side
     ip -n "$1" link set lo up
     ip -n "$1" link set "$2" up
     if ! ip netns exec "$1" tc qdisc add dev "$2" root netem delay 5ms loss "$loss%" rate 20mbit 2>/dev/null; then
-        echo "$2: no netem in this kernel: no loss and no delay, a rate of 20 Mbit/s alone"
+        port=4434
         ip netns exec "$1" tc qdisc add dev "$2" root tbf rate 20mbit burst 20kb latency 50ms
     fi
 done
@@ -34,8 +37,13 @@ done
 ip netns exec enachi-edge "$program" serve --pki "$work/lab" --listen 10.77.0.1:4433 --queues "$work/queues.txt" \
     --records "$work/records.parquet" 2>"$work/edge.log" &
 edge=$!
+if [ "$port" = 4434 ]; then
+    echo "no netem in this kernel: loss of $loss % and delay of 5 ms in each direction by scripts/lossy.py"
+    ip netns exec enachi-edge python3 "$scripts/lossy.py" 10.77.0.1:4434 10.77.0.1:4433 --loss "$loss" --delay-ms 5 &
+    proxy=$!
+fi
 sleep 1
-ip netns exec enachi-device "$program" device camera --pki "$work/lab" --edge 10.77.0.1:4433 --tasks 150 2>"$work/device.log" &
+ip netns exec enachi-device "$program" device camera --pki "$work/lab" --edge "10.77.0.1:$port" --tasks "$tasks" 2>"$work/device.log" &
 device=$!
 sleep 5
 echo "black-out of 2 s"
@@ -43,8 +51,13 @@ ip -n enachi-device link set ve1 down
 sleep 2
 ip -n enachi-device link set ve1 up
 wait "$device"
+sleep 0.5
 kill -INT "$edge"
 wait "$edge" || true
+if [ -n "${proxy:-}" ]; then
+    kill -INT "$proxy"
+    wait "$proxy" || true
+fi
 grep -h "tasks:" "$work/device.log"
 tail -n 1 "$work/edge.log"
 echo "energy queue at the edge: $(tail -n 1 "$work/queues.txt")"

@@ -56,9 +56,22 @@ pub struct Cell {
     factory: PolicyFactory,
     /// Times of decoder and tail by cut and stream that take the place of the model's \[s\].
     measured_edge_s: Vec<(u32, Option<u32>, f64)>,
-    /// Threads that run tails and the slack before deadlines \[s\]; `None`: as ENACHI (8) and (9) have it.
-    workers: Option<(usize, f64)>,
+    /// Threads that run tails; `None`: as ENACHI (8) and (9) have it.
+    tails: Option<Tails>,
 }
+
+/// How tails run on this machine.
+#[derive(Clone, Copy, Debug)]
+struct Tails {
+    workers: usize,
+    /// Slack before deadlines whatever happens \[s\].
+    guard_s: f64,
+    /// How much longer than planned the batches of late have taken, as other work is in their way \[s\].
+    lag_s: f64,
+}
+
+/// Shares of a new lag that a longer and a shorter one are taken with: late answers count at once, good times slowly.
+const LAG_SHARES: [f64; 2] = [0.5, 0.02];
 
 impl Cell {
     /// Put the only policy of `scenario` on `profile`.
@@ -88,7 +101,7 @@ impl Cell {
             offer,
             factory,
             measured_edge_s: Vec::new(),
-            workers: None,
+            tails: None,
         })
     }
 
@@ -128,19 +141,34 @@ impl Cell {
 
     /// Tails share `workers` threads, and all is over `guard_s` before a deadline.
     pub fn set_workers(&mut self, workers: usize, guard_s: f64) {
-        self.workers = Some((workers.max(1), guard_s));
+        self.tails = Some(Tails {
+            workers: workers.max(1),
+            guard_s,
+            lag_s: 0.0,
+        });
+    }
+
+    /// The last answer of a batch came `left_s` before its deadline \[s\] (after it, if negative): the next batches begin earlier or later.
+    pub fn answered(&mut self, left_s: f64, deadline_s: f64) {
+        if let Some(tails) = &mut self.tails {
+            let lag_s = tails.guard_s + tails.lag_s - left_s;
+            let share = LAG_SHARES[usize::from(lag_s < tails.lag_s)];
+            let most_s = (1.0 - EARLIEST_BATCH) * deadline_s;
+            tails.lag_s = (tails.lag_s + share * (lag_s - tails.lag_s)).clamp(0.0, most_s);
+        }
     }
 
     /// ENACHI (9): when the batch of tails of `edge_times_s` must start to be over by `deadline_s`.
     pub fn batch_s(&self, deadline_s: f64, edge_times_s: impl Iterator<Item = f64> + Clone) -> f64 {
         let start = batch_time_s(deadline_s, edge_times_s.clone());
-        let Some((workers, guard_s)) = self.workers else {
+        let Some(tails) = self.tails else {
             return start;
         };
         // Tails that wait for a worker: their total over the workers, and the longest of them at the end.
-        let queue_s = edge_times_s.sum::<f64>() / workers as f64;
+        let queue_s = edge_times_s.sum::<f64>() / tails.workers as f64;
+        let slack_s = queue_s + tails.guard_s + tails.lag_s;
         // An edge that is too slow for its devices fails some tails, and says so; it does not starve all uploads.
-        (start - queue_s - guard_s).max(EARLIEST_BATCH * deadline_s)
+        (start - slack_s).max(EARLIEST_BATCH * deadline_s)
     }
 
     /// What a device is told of the cell.

@@ -5,16 +5,18 @@
 
 use crate::cell::adopt;
 use crate::device::{Device, DeviceOptions, Emulated, Finished, LiveWork, Signal};
+use crate::ledger::{Ledger, LedgerError};
 use crate::network::Network;
 use crate::pki::Credentials;
 use crate::transport::{FromEdge, Line, TransportError, connect};
 use enachi_core::profile::{CutKind, Profile};
-use enachi_proto::SessionError;
-use enachi_proto::message::{Account, Hello, RadioKind, Refuse};
+use enachi_proto::message::{Account, Hello, RadioKind, Refuse, RefuseReason};
+use enachi_proto::{ProtocolError, SessionError};
 use enachi_sim::deployment::{Deployment, DeploymentError};
 use enachi_sim::scenario::Scenario;
 use enachi_sim::world::World;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -34,6 +36,8 @@ pub struct ClientOptions {
     pub tasks: Option<u32>,
     /// Give up if the edge cannot be reached the first time.
     pub must_connect: bool,
+    /// File with the device's own energy account; `None` keeps it in memory, and the edge's copy is all that a restart finds.
+    pub ledger: Option<PathBuf>,
 }
 
 /// Why a device has ended before its inputs did.
@@ -45,6 +49,15 @@ pub enum ClientError {
     /// The edge sent it away.
     #[error("the edge refuses this device: {}", .0.detail)]
     Refused(Refuse),
+    /// What listens there is no edge of this version.
+    #[error("the edge: {0}")]
+    Protocol(#[from] ProtocolError),
+    /// Its certificate does not open this door.
+    #[error("the edge turns this device away: {0}")]
+    TurnedAway(String),
+    /// Its energy account.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// No line, and none wanted without.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -60,6 +73,8 @@ pub enum ClientError {
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 /// Time for the edge to hear the last words.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// How often the disk is waited for.
+const SYNC: Duration = Duration::from_secs(5);
 /// Time for an attempt.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -135,7 +150,12 @@ pub fn run(
         next_task: 0,
         limit: options.tasks,
         finished: false,
+        refused: None,
+        book: Book::open(options)?,
     };
+    if let Some(account) = state.book.account() {
+        device.resume(&account);
+    }
     let mut wait = BACK_OFF[0];
     let mut first = true;
     while !state.finished && !cancel.load(Ordering::Relaxed) {
@@ -178,6 +198,11 @@ pub fn run(
             }
             info!(edge = %options.edge, "welcome");
             session.work(welcome.frame_s)?;
+            let refused = state.refused.take();
+            // An edge that shuts down may come back; other reasons stay what they are.
+            if let Some(refuse) = refused.filter(|r| r.reason != RefuseReason::Closing) {
+                return Err(ClientError::Refused(refuse));
+            }
         }
         device.close();
         while let Some(bytes) = device.poll_transmit() {
@@ -213,13 +238,62 @@ struct State {
     next_task: u32,
     limit: Option<u32>,
     finished: bool,
+    /// Why the edge has sent the device away in the middle of a session.
+    refused: Option<Refuse>,
+    book: Book,
+}
+
+/// The device's own copy of its energy account, where it keeps one.
+struct Book {
+    name: String,
+    ledger: Option<Ledger>,
+    synced: Instant,
+}
+
+impl Book {
+    fn open(options: &ClientOptions) -> Result<Self, LedgerError> {
+        Ok(Self {
+            name: options.name.clone(),
+            ledger: options
+                .ledger
+                .as_deref()
+                .map(Ledger::open_to_write)
+                .transpose()?,
+            synced: Instant::now(),
+        })
+    }
+
+    fn account(&self) -> Option<Account> {
+        let accounts = self.ledger.as_ref()?.accounts();
+        accounts.get(&self.name).copied()
+    }
+
+    /// Write the account down; the disk is waited for now and then only.
+    fn enter(&mut self, account: Account) {
+        let Some(ledger) = &mut self.ledger else {
+            return;
+        };
+        ledger.set(&self.name, account);
+        let sync = self.synced.elapsed() > SYNC;
+        if sync {
+            self.synced = Instant::now();
+        }
+        if let Err(error) = ledger.save(sync) {
+            // Answers come first; the edge has a copy.
+            warn!(%error, "the energy account is not written");
+        }
+    }
 }
 
 impl State {
     /// Number of the next task, if there is another input.
-    fn next(&mut self, work: &mut LiveWork<'_>) -> Result<Option<u32>, ClientError> {
+    fn next(
+        &mut self,
+        work: &mut LiveWork<'_>,
+        cancel: &AtomicBool,
+    ) -> Result<Option<u32>, ClientError> {
         let full = self.limit.is_some_and(|limit| self.next_task >= limit);
-        if full || !work.advance().map_err(ClientError::Input)? {
+        if full || !work.advance(cancel).map_err(ClientError::Input)? {
             self.finished = true;
             return Ok(None);
         }
@@ -229,6 +303,7 @@ impl State {
     }
 
     fn count(&mut self, finished: &Finished) {
+        self.book.enter(finished.report.account);
         let done = &mut self.done;
         done.tasks += 1;
         let by_edge = finished.answer.as_ref().is_some_and(|a| !a.top.is_empty());
@@ -258,7 +333,7 @@ fn alone(
     let until = Instant::now() + wait;
     while Instant::now() < until && !cancel.load(Ordering::Relaxed) {
         let began = Instant::now();
-        let Some(task) = state.next(device.work_mut())? else {
+        let Some(task) = state.next(device.work_mut(), cancel)? else {
             return Ok(());
         };
         device.solo(task);
@@ -307,15 +382,14 @@ impl<E: FnMut(&Finished)> Session<'_, '_, E> {
             let wait = until.saturating_duration_since(Instant::now());
             match self.line.inputs.recv_timeout(wait) {
                 Ok(FromEdge::Control(bytes)) => {
-                    if let Err(error) = self.device.control(&bytes) {
-                        warn!(%error, "protocol");
-                        return Ok(None);
-                    }
+                    // Another version stays another version: there is nothing to wait for.
+                    self.device.control(&bytes)?;
                 }
                 Ok(FromEdge::Gone(reason)) => {
                     warn!(reason, "the edge hung up");
                     return Ok(None);
                 }
+                Ok(FromEdge::TurnedAway(reason)) => return Err(ClientError::TurnedAway(reason)),
                 Err(_) => return Ok(None),
             }
             for signal in self.device.take_signals() {
@@ -341,7 +415,7 @@ impl<E: FnMut(&Finished)> Session<'_, '_, E> {
                 if self.cancel.load(Ordering::Relaxed) {
                     return Ok(());
                 }
-                let Some(task) = self.state.next(self.device.work_mut())? else {
+                let Some(task) = self.state.next(self.device.work_mut(), self.cancel)? else {
                     return Ok(());
                 };
                 self.device.offer(task)?;
@@ -367,6 +441,11 @@ impl<E: FnMut(&Finished)> Session<'_, '_, E> {
             let wait = wait.min(Duration::from_millis(200));
             let heard = match self.line.inputs.recv_timeout(wait) {
                 Ok(FromEdge::Control(bytes)) => Some(bytes),
+                Ok(FromEdge::TurnedAway(reason)) => {
+                    self.device.disconnected();
+                    self.signals(&mut clock, Instant::now());
+                    return Err(ClientError::TurnedAway(reason));
+                }
                 Ok(FromEdge::Gone(reason)) => {
                     debug!(reason, "gone");
                     self.device.disconnected();
@@ -420,7 +499,10 @@ impl<E: FnMut(&Finished)> Session<'_, '_, E> {
                     }
                 }
                 Signal::Failed { task, reason } => warn!(task, reason, "failed"),
-                Signal::Refused(refuse) => warn!(detail = refuse.detail, "refused"),
+                Signal::Refused(refuse) => {
+                    warn!(detail = refuse.detail, "refused");
+                    self.state.refused = Some(refuse);
+                }
                 Signal::Welcome(_) => {}
             }
         }

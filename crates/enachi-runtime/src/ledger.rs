@@ -66,6 +66,14 @@ impl Ledger {
         })
     }
 
+    /// Like [`Ledger::open`], and write the file at once: one that cannot be written is noticed before it is needed.
+    pub fn open_to_write(path: &Path) -> Result<Self, LedgerError> {
+        let mut ledger = Self::open(path)?;
+        ledger.dirty = true;
+        ledger.save(true)?;
+        Ok(ledger)
+    }
+
     /// All accounts.
     pub fn accounts(&self) -> &BTreeMap<String, Account> {
         &self.accounts

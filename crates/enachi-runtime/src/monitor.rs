@@ -150,6 +150,7 @@ impl Monitor {
             Happening::BadDatagram => self.bad_datagrams += 1,
             Happening::Failed { .. } => self.failed += 1,
             Happening::Unreported { .. } => self.unreported += 1,
+            Happening::Answered { .. } => {}
             Happening::Done(done) => self.done(done),
         }
     }

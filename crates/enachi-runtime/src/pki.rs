@@ -9,11 +9,17 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::ring;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 /// List of devices.
@@ -257,16 +263,42 @@ pub struct Credentials {
     pub key: PrivateKeyDer<'static>,
 }
 
-/// Read `ca.pem`, `NAME.pem` and `NAME.key` of a folder.
+/// Read `ca.pem`, `NAME.pem` and `NAME.key` of a folder. A certificate that the other side will not accept (expired, of another
+/// authority) is refused here, where its file can be named.
 pub fn credentials(folder: &Path, name: &str) -> Result<Credentials, PkiError> {
     let certificate = |file: &str| {
         let path = folder.join(file);
         CertificateDer::from_pem_file(&path).map_err(|e| file_error(&path, e))
     };
     let key = folder.join(format!("{name}.key"));
-    Ok(Credentials {
+    let own = format!("{name}.pem");
+    let found = Credentials {
         authority: certificate("ca.pem")?,
-        certificate: certificate(&format!("{name}.pem"))?,
+        certificate: certificate(&own)?,
         key: PrivateKeyDer::from_pem_file(&key).map_err(|e| file_error(&key, e))?,
-    })
+    };
+    accepted(&found, name == "edge").map_err(|e| file_error(&folder.join(own), e))?;
+    Ok(found)
+}
+
+/// Look at a certificate as the other side will.
+fn accepted(found: &Credentials, edge: bool) -> Result<(), rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(found.authority.clone())?;
+    let (roots, provider) = (Arc::new(roots), Arc::new(ring::default_provider()));
+    let now = UnixTime::now();
+    let general = |e: VerifierBuilderError| rustls::Error::General(e.to_string());
+    if edge {
+        let name = ServerName::try_from(EDGE_NAME).expect("invariant: a name");
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+        verifier
+            .map_err(general)?
+            .verify_server_cert(&found.certificate, &[], &name, &[], now)?;
+    } else {
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+        verifier
+            .map_err(general)?
+            .verify_client_cert(&found.certificate, &[], now)?;
+    }
+    Ok(())
 }

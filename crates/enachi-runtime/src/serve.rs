@@ -10,21 +10,20 @@ use enachi_core::profile::CutKind;
 use enachi_core::record::FrameRecord;
 use enachi_sim::scenario::UncertaintyKind;
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
 /// How the edge runs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ServeOptions {
     /// What the engine is told.
     pub edge: EdgeOptions,
     /// Threads that run tails.
     pub workers: usize,
     /// File with the energy queues; `None` keeps them in memory.
-    pub ledger: Option<PathBuf>,
+    pub ledger: Option<Ledger>,
     /// Whether records are kept, to be written at the end.
     pub keep_records: bool,
 }
@@ -107,14 +106,14 @@ pub fn check(cell: &Cell, network: &Network) -> Result<Vec<usize>, ServeError> {
 pub fn serve(
     mut cell: Cell,
     network: &Network,
-    options: &ServeOptions,
+    mut options: ServeOptions,
     sender: SyncSender<Input>,
     inputs: &Receiver<Input>,
     lines: &Lines,
     monitor: &Arc<Mutex<Monitor>>,
 ) -> Result<Vec<FrameRecord>, ServeError> {
     let cuts = check(&cell, network)?;
-    let mut ledger = options.ledger.as_deref().map(Ledger::open).transpose()?;
+    let mut ledger = options.ledger.take();
     // Without room in the queue the engine is busy and looks for verdicts anyway.
     let waker = Arc::new(move || drop(sender.try_send(Input::Wake)));
     let setting = Arc::clone(&cell.deployment.setting);
@@ -153,12 +152,19 @@ fn lock(monitor: &Mutex<Monitor>) -> std::sync::MutexGuard<'_, Monitor> {
     monitor.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The other end of a line.
+struct Peer {
+    /// Name that its certificate proves.
+    name: String,
+    since: Instant,
+}
+
 struct Serving<'a, 'n> {
     edge: Edge<Live<'n>>,
     lines: &'a Lines,
     monitor: &'a Mutex<Monitor>,
-    /// Names that certificates prove, and when the connection began.
-    greeting: HashMap<u64, (String, Instant, bool)>,
+    /// Who is at the other end of each line.
+    greeting: HashMap<u64, Peer>,
     records: Vec<FrameRecord>,
     keep: bool,
 }
@@ -217,7 +223,7 @@ impl Serving<'_, '_> {
             self.watch();
             if saved.elapsed() > SAVE {
                 saved = Instant::now();
-                self.drop_silent();
+                self.drop_unintroduced(|peer| peer.since.elapsed() > HELLO);
                 if let Some(ledger) = ledger.as_deref_mut() {
                     self.save(ledger, synced.elapsed() > SYNC)?;
                     if synced.elapsed() > SYNC {
@@ -251,19 +257,14 @@ impl Serving<'_, '_> {
         match input {
             Input::Connected { connection, name } => {
                 debug!(connection, name, "connected");
-                self.greeting
-                    .insert(connection, (name, Instant::now(), false));
+                self.drop_unintroduced(|peer| peer.name == name);
+                let since = Instant::now();
+                self.greeting.insert(connection, Peer { name, since });
                 self.edge.connect(connection);
             }
             Input::Control(connection, bytes) => {
-                let name = self
-                    .greeting
-                    .get(&connection)
-                    .map(|(name, _, _)| name.clone());
-                let outcome = self.edge.control(connection, &bytes, name.as_deref());
-                if let Some(greeting) = self.greeting.get_mut(&connection) {
-                    greeting.2 = true;
-                }
+                let name = self.greeting.get(&connection).map(|peer| &*peer.name);
+                let outcome = self.edge.control(connection, &bytes, name);
                 if let Err(error) = outcome {
                     warn!(connection, %error, "protocol");
                 }
@@ -304,15 +305,16 @@ impl Serving<'_, '_> {
         }
     }
 
-    /// Peers that have connected and never said a word.
-    fn drop_silent(&mut self) {
-        let silent: Vec<u64> = self
-            .greeting
+    /// Hang up on the chosen ones of the peers that have not said who they are.
+    fn drop_unintroduced(&mut self, chosen: impl Fn(&Peer) -> bool) {
+        let (edge, greeting) = (&self.edge, &self.greeting);
+        let waiting = greeting
             .iter()
-            .filter(|(_, (_, since, spoke))| !spoke && since.elapsed() > HELLO)
-            .map(|(connection, _)| *connection)
-            .collect();
-        for connection in silent {
+            .filter(|(connection, peer)| !edge.is_introduced(**connection) && chosen(peer));
+        let dropped: Vec<u64> = waiting.map(|(connection, _)| *connection).collect();
+        for connection in dropped {
+            info!(connection, "hung up on: no greeting");
+            lock(self.monitor).refused();
             self.edge.disconnect(connection);
             self.lines.close(connection);
             self.greeting.remove(&connection);
@@ -331,6 +333,12 @@ impl Serving<'_, '_> {
                 Happening::Refused { detail } => warn!(detail, "refused"),
                 Happening::Failed { device, detail } => warn!(device, detail, "failed"),
                 Happening::Planned { frame, offers } => debug!(frame, offers, "planned"),
+                Happening::Answered {
+                    device,
+                    task,
+                    frame,
+                    class,
+                } => debug!(device, task, frame, class, "answered"),
                 Happening::Done(done) => {
                     debug!(
                         name = done.name,

@@ -7,6 +7,12 @@ use enachi_model::codec::EncoderScratch;
 use enachi_model::tensor::Tensor;
 use enachi_proto::message::Scored;
 use enachi_sim::upload::Upload;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+/// How often a device that waits for an input looks whether it should end.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// An input of the network, preprocessed.
 pub struct Input {
@@ -17,7 +23,7 @@ pub struct Input {
 }
 
 /// Where inputs come from.
-pub trait Inputs {
+pub trait Inputs: Send {
     /// The next one; `None` when there are no more.
     fn next(&mut self) -> Option<Result<Input, String>>;
 }
@@ -25,27 +31,40 @@ pub trait Inputs {
 /// Work on inputs, one a task.
 pub struct LiveWork<'n> {
     network: &'n Network,
-    inputs: Box<dyn Inputs + 'n>,
+    inputs: Receiver<Result<Input, String>>,
     scratch: EncoderScratch,
     current: Option<(Tensor, Option<u16>)>,
 }
 
 impl<'n> LiveWork<'n> {
-    /// With inputs from `inputs`.
-    pub fn new(network: &'n Network, inputs: Box<dyn Inputs + 'n>) -> Self {
+    /// With inputs from `inputs`, which a thread reads one ahead: a picture is decoded while the last one is under way.
+    pub fn new(network: &'n Network, mut inputs: Box<dyn Inputs>) -> Self {
+        let (ahead, ready) = sync_channel(0);
+        // It ends with its inputs or when nobody takes them; a pipe that says nothing more must not keep the device.
+        std::thread::spawn(move || {
+            while let Some(input) = inputs.next() {
+                if ahead.send(input).is_err() {
+                    return;
+                }
+            }
+        });
         Self {
             network,
-            inputs,
+            inputs: ready,
             scratch: EncoderScratch::default(),
             current: None,
         }
     }
 
-    /// Fetch the input of the next task; false when there are no more.
-    pub fn advance(&mut self) -> Result<bool, String> {
+    /// Fetch the input of the next task; false when there are no more, or `cancel` is set while none comes.
+    pub fn advance(&mut self, cancel: &AtomicBool) -> Result<bool, String> {
         self.current = None;
-        let Some(input) = self.inputs.next() else {
-            return Ok(false);
+        let input = loop {
+            match self.inputs.recv_timeout(PATIENCE) {
+                Ok(input) => break input,
+                Err(RecvTimeoutError::Timeout) if !cancel.load(Ordering::Relaxed) => {}
+                Err(_) => return Ok(false),
+            }
         };
         let Input { values, label } = input?;
         let shape = self.network.input_shape().to_vec();

@@ -33,9 +33,13 @@ impl<J: Judge> Edge<J> {
             return Err((RefuseReason::Identity, detail));
         }
         if let Some(known) = self.names.iter().position(|n| n == name) {
-            if self.lines[known].is_some() {
-                let detail = format!("device {name:?} is connected already");
-                return Err((RefuseReason::Identity, detail));
+            if let Some(old) = self.lines[known] {
+                if identity.is_none() {
+                    let detail = format!("device {name:?} is connected already");
+                    return Err((RefuseReason::Identity, detail));
+                }
+                // A device that was killed comes back before its old line is known to be broken.
+                self.replaced(old, name);
             }
             return Ok(known);
         }
@@ -45,6 +49,16 @@ impl<J: Judge> Edge<J> {
         }
         self.names.push(name.clone());
         Ok(self.names.len() - 1)
+    }
+
+    /// End the session of a device that has connected again; its certificate proves that it is the same.
+    fn replaced(&mut self, connection: u64, name: &str) {
+        let detail = format!("another connection with the certificate of {name:?} takes its place");
+        if let Some(connected) = self.connections.get_mut(&connection) {
+            connected.session.refuse(RefuseReason::Identity, &detail);
+        }
+        self.events(connection, None);
+        self.flush(connection);
     }
 
     fn seat(&mut self, connection: u64, device: usize, hello: &Hello) -> Result<(), CellError> {

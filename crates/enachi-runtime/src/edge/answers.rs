@@ -69,9 +69,18 @@ impl<J: Judge> Edge<J> {
             };
             let _ = connected.session.answer(answer);
         }
+        self.happenings.push_back(Happening::Answered {
+            device: task.device,
+            task: task.id.task,
+            frame: task.frame,
+            class: verdict.top.first().map(|best| best.class),
+        });
         task.stage = Stage::Ended;
         task.verdict = Some(verdict);
-        task.answered_s = Some(now_s - task.began_s);
+        let answered_s = now_s - task.began_s;
+        task.answered_s = Some(answered_s);
+        let deadline_s = task.offer.deadline_s;
+        note_left(&mut self.left_s, deadline_s - answered_s, deadline_s);
         let connection = task.id.connection;
         self.flush(connection);
         self.finish(index);
@@ -79,6 +88,8 @@ impl<J: Judge> Edge<J> {
 
     pub(super) fn fail(&mut self, index: usize, detail: &str) {
         let task = &mut self.tasks[index];
+        // How late its tail will be is not known yet.
+        note_left(&mut self.left_s, 0.0, task.offer.deadline_s);
         task.stage = Stage::Ended;
         let (connection, device, number) = (task.id.connection, task.device, task.id.task);
         let failed = Answer {
@@ -160,5 +171,12 @@ impl<J: Judge> Edge<J> {
             }
             self.unreported(id);
         }
+    }
+}
+
+/// Keep the least time left.
+fn note_left(kept: &mut Option<(f64, f64)>, left_s: f64, deadline_s: f64) {
+    if kept.is_none_or(|(known_s, _)| left_s < known_s) {
+        *kept = Some((left_s, deadline_s));
     }
 }

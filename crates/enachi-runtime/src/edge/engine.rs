@@ -70,6 +70,17 @@ pub enum Happening {
         /// Why.
         detail: String,
     },
+    /// A task was answered.
+    Answered {
+        /// Its device.
+        device: usize,
+        /// Its number at the device.
+        task: u32,
+        /// Frame of the edge's clock.
+        frame: u32,
+        /// The best class.
+        class: Option<u16>,
+    },
     /// A task is over.
     Done(Box<Done>),
     /// A task is over and the device did not say what it has cost.
@@ -107,6 +118,8 @@ pub struct Edge<J: Judge> {
     pub(super) transmit: VecDeque<(u64, Vec<u8>)>,
     pub(super) happenings: VecDeque<Happening>,
     pub(super) frame: u32,
+    /// Time that the last answer of the latest batch left before its deadline, and that deadline \[s\].
+    pub(super) left_s: Option<(f64, f64)>,
 }
 
 impl<J: Judge> Edge<J> {
@@ -133,6 +146,7 @@ impl<J: Judge> Edge<J> {
             transmit: VecDeque::new(),
             happenings: VecDeque::new(),
             frame: 0,
+            left_s: None,
         }
     }
 
@@ -228,6 +242,12 @@ impl<J: Judge> Edge<J> {
         self.connections.get(&connection).is_none_or(over)
     }
 
+    /// Whether a peer has said who it is and was admitted.
+    pub fn is_introduced(&self, connection: u64) -> bool {
+        let connected = self.connections.get(&connection);
+        connected.is_some_and(|c| c.device.is_some())
+    }
+
     /// The next thing that happened.
     pub fn poll_happening(&mut self) -> Option<Happening> {
         self.happenings.pop_front()
@@ -241,7 +261,7 @@ impl<J: Judge> Edge<J> {
         }
     }
 
-    fn events(&mut self, connection: u64, identity: Option<&str>) {
+    pub(super) fn events(&mut self, connection: u64, identity: Option<&str>) {
         loop {
             let Some(connected) = self.connections.get_mut(&connection) else {
                 return;
@@ -275,6 +295,9 @@ impl<J: Judge> Edge<J> {
     pub fn begin_frame(&mut self, now_s: f64) {
         let frame = self.frame;
         self.frame += 1;
+        if let Some((left_s, deadline_s)) = self.left_s.take() {
+            self.cell.answered(left_s, deadline_s);
+        }
         let bandwidth_hz = self.bandwidth_hz();
         self.planner
             .plan(&mut self.cell, frame, bandwidth_hz, &self.offers);

@@ -1,8 +1,9 @@
 //! The device's end: one connection, chunks sent straight from the slot loop's thread.
 
-use super::{ALPN, TransportError, provider, roots, tls_error, transport};
+use super::{ALPN, TransportError, UNWELCOME, provider, roots, tls_error, transport};
 use crate::pki::{Credentials, EDGE_NAME};
 use bytes::Bytes;
+use quinn::ConnectionError;
 use quinn::crypto::rustls::QuicClientConfig;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,6 +18,35 @@ pub enum FromEdge {
     Control(Bytes),
     /// The line is broken, and why.
     Gone(String),
+    /// The edge does not want this device: its certificate is unknown, revoked or expired.
+    TurnedAway(String),
+}
+
+/// What the end of a connection means: TLS alerts about certificates, and [`UNWELCOME`], are for good.
+fn ended(error: &ConnectionError) -> FromEdge {
+    let reason = match error {
+        ConnectionError::ConnectionClosed(close) => alert(u64::from(close.error_code)),
+        ConnectionError::ApplicationClosed(close) if close.error_code == UNWELCOME.into() => {
+            Some(String::from_utf8_lossy(&close.reason).into_owned())
+        }
+        _ => None,
+    };
+    reason.map_or_else(|| FromEdge::Gone(error.to_string()), FromEdge::TurnedAway)
+}
+
+/// Alerts of TLS (RFC 8446, 6) about this side's certificate, as QUIC carries them (RFC 9001, 4.8).
+fn alert(code: u64) -> Option<String> {
+    let reason = match code.checked_sub(0x100)? {
+        42 => "cannot be read",
+        43 => "is of a kind that it does not take",
+        44 => "was revoked",
+        45 => "has expired",
+        46 => "is not acceptable",
+        48 => "comes from an authority that it does not know",
+        116 => "is missing",
+        _ => return None,
+    };
+    Some(format!("the certificate {reason}"))
 }
 
 /// A line to the edge.
@@ -118,9 +148,13 @@ pub fn connect(
         let why = tokio::select! {
             () = writing => "closed".to_owned(),
             () = reading => "the edge closed the stream".to_owned(),
-            reason = broken => reason.to_string(),
+            reason = broken => return drop(to_device.send(ended(&reason))),
         };
-        let _ = to_device.send(FromEdge::Gone(why));
+        // The connection's own reason says more than its stream's.
+        let told = closed
+            .close_reason()
+            .map_or(FromEdge::Gone(why), |reason| ended(&reason));
+        let _ = to_device.send(told);
         closed.close(0u8.into(), b"bye");
     });
     Ok(Line {

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// Name of the protocol in the handshake.
 const ALPN: &[u8] = b"enachi/1";
+/// Application error code: the certificate is not, or no longer, that of a device.
+const UNWELCOME: u8 = 1;
 /// A line on which nothing comes for so long is broken.
 const IDLE: Duration = Duration::from_secs(3);
 /// How often a quiet line says that it is there.

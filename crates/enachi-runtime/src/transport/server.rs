@@ -1,10 +1,12 @@
 //! The edge's end: accepts devices, checks who they are, holds them to their limits, and hands their bytes on.
 
-use super::{ALPN, TransportError, provider, roots, tls_error, transport};
+use super::{ALPN, TransportError, UNWELCOME, provider, roots, tls_error, transport};
 use crate::pki::{Credentials, known_device};
 use bytes::Bytes;
 use quinn::crypto::rustls::QuicServerConfig;
+use quinn_proto::HashedConnectionIdGenerator;
 use rustls::server::WebPkiClientVerifier;
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -101,6 +103,7 @@ impl Server {
             WebPkiClientVerifier::builder_with_provider(roots(&credentials)?, provider())
                 .build()
                 .map_err(tls_error)?;
+        let stable = same_after_restart(&credentials);
         let mut tls = rustls::ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(tls_error)?
@@ -117,12 +120,14 @@ impl Server {
             .enable_all()
             .build()?;
         let inside = runtime.enter();
-        let endpoint = quinn::Endpoint::server(config, options.address).map_err(|e| {
-            TransportError::Listen {
-                address: options.address,
-                reason: e.to_string(),
-            }
-        })?;
+        let refused = |e: std::io::Error| TransportError::Listen {
+            address: options.address,
+            reason: e.to_string(),
+        };
+        let socket = std::net::UdpSocket::bind(options.address).map_err(refused)?;
+        let runtime_of = quinn::default_runtime()
+            .ok_or_else(|| std::io::Error::other("no runtime for the network"))?;
+        let endpoint = quinn::Endpoint::new(stable, Some(config), socket, runtime_of)?;
         let address = endpoint.local_addr()?;
         let lines = Lines::default();
         let accept = accept(endpoint.clone(), options.clone(), lines.clone(), inputs);
@@ -155,6 +160,26 @@ impl Server {
         });
         self.runtime.shutdown_timeout(Duration::from_millis(500));
     }
+}
+
+/// Connection numbers and reset tokens that another process with the same key makes again: an edge that was killed and has come back
+/// tells devices at once that their lines are broken, in place of leaving them to wait until they are idle.
+fn same_after_restart(credentials: &Credentials) -> quinn::EndpointConfig {
+    let derive = |purpose: &[u8]| {
+        let digest = Sha256::new().chain_update(purpose);
+        digest.chain_update(credentials.key.secret_der()).finalize()
+    };
+    let reset = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &derive(b"enachi reset tokens"));
+    let numbers = derive(b"enachi connection numbers");
+    let numbers = numbers
+        .iter()
+        .take(8)
+        .fold(0u64, |all, byte| (all << 8) | u64::from(*byte));
+    let mut config = quinn::EndpointConfig::new(Arc::new(reset));
+    // Many devices notice in the same moment.
+    config.min_reset_interval(Duration::from_millis(1));
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(numbers)));
+    config
 }
 
 async fn accept(
@@ -283,7 +308,7 @@ fn identify(connection: &quinn::Connection, options: &ServerOptions) -> Result<S
     let certificate = chain.first().ok_or("no certificate")?;
     let known = known_device(&options.pki, certificate).map_err(|e| e.to_string())?;
     known.ok_or_else(|| {
-        connection.close(1u8.into(), b"unknown or revoked certificate");
+        connection.close(UNWELCOME.into(), b"the certificate is unknown or revoked");
         format!(
             "{}: unknown or revoked certificate",
             connection.remote_address()

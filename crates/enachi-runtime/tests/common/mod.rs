@@ -3,16 +3,19 @@
 
 use enachi_core::profile::Profile;
 use enachi_core::record::FrameRecord;
+use enachi_proto::message::{Hello, RadioKind};
 use enachi_proto::{EdgeSettings, Limits};
 use enachi_runtime::cell::Cell;
 use enachi_runtime::client::{ClientError, ClientOptions, Done, run as run_device};
 use enachi_runtime::device::{Input as Picture, Inputs, LiveWork};
 use enachi_runtime::edge::EdgeOptions;
+use enachi_runtime::ledger::Ledger;
 use enachi_runtime::monitor::Monitor;
 use enachi_runtime::network::Network;
-use enachi_runtime::pki;
+use enachi_runtime::pki::{self, Credentials};
 use enachi_runtime::serve::{ServeError, ServeOptions, serve};
 use enachi_runtime::transport::{Input, Server, ServerOptions};
+use enachi_sim::deployment::Deployment;
 use enachi_sim::scenario::{DeviceGroup, Scenario, parse};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -117,7 +120,7 @@ impl Lab {
                 seed: 1,
             },
             workers: 2,
-            ledger: Some(self.folder.path().join("queues.txt")),
+            ledger: Some(Ledger::open_to_write(&self.folder.path().join("queues.txt")).unwrap()),
             keep_records: true,
         };
         let (lines, network, seen) = (
@@ -128,7 +131,7 @@ impl Lab {
         let stop = sender.clone();
         let address = server.address;
         let thread = std::thread::spawn(move || {
-            let records = serve(cell, &network, &options, sender, &inputs, &lines, &seen);
+            let records = serve(cell, &network, options, sender, &inputs, &lines, &seen);
             server.close();
             records
         });
@@ -148,6 +151,33 @@ impl Lab {
         scenario: &Scenario,
         tasks: u32,
     ) -> JoinHandle<Result<Done, ClientError>> {
+        let credentials = pki::credentials(&self.pki(), &Self::name(index)).unwrap();
+        self.device_with(index, edge, scenario, tasks, credentials)
+    }
+
+    /// Start a device that shows `credentials`.
+    pub fn device_with(
+        &self,
+        index: u32,
+        edge: SocketAddr,
+        scenario: &Scenario,
+        tasks: u32,
+        credentials: Credentials,
+    ) -> JoinHandle<Result<Done, ClientError>> {
+        let network = Arc::clone(&self.network);
+        self.device_on(index, edge, scenario, tasks, credentials, network)
+    }
+
+    /// Start a device that holds `network`.
+    pub fn device_on(
+        &self,
+        index: u32,
+        edge: SocketAddr,
+        scenario: &Scenario,
+        tasks: u32,
+        credentials: Credentials,
+        network: Arc<Network>,
+    ) -> JoinHandle<Result<Done, ClientError>> {
         let own = Scenario {
             devices: vec![scenario.devices[index as usize].clone()],
             ..scenario.clone()
@@ -158,10 +188,10 @@ impl Lab {
             seed: 100 + u64::from(index),
             tasks: Some(tasks),
             must_connect: true,
+            ledger: None,
         };
-        let (network, profile, pki) = (Arc::clone(&self.network), self.profile.clone(), self.pki());
+        let profile = self.profile.clone();
         std::thread::spawn(move || {
-            let credentials = pki::credentials(&pki, &options.name).unwrap();
             let drawn = Drawn { next: 50 * index };
             let work = LiveWork::new(&network, Box::new(drawn));
             let cancel = AtomicBool::new(false);
@@ -176,6 +206,19 @@ impl Lab {
                 |_| {},
             )
         })
+    }
+}
+
+/// What a device of this laboratory says first.
+pub fn hello(lab: &Lab, scenario: &Scenario, index: u32) -> Hello {
+    let deployment = Deployment::new(scenario.clone(), lab.profile.clone()).unwrap();
+    Hello {
+        name: Lab::name(index),
+        model_sha256: lab.network.model_sha256,
+        tables_sha256: lab.network.tables_sha256,
+        cuts: vec![1],
+        energy: enachi_runtime::cell::energy(&deployment.devices[index as usize]),
+        radio: RadioKind::Emulated,
     }
 }
 

@@ -114,7 +114,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let cancel = cancel_on_signal()?;
     let (served, devices) = std::thread::scope(|scope| {
         let lines = server.lines.clone();
-        let (network, monitor, options) = (&network, &monitor, &options);
+        let (network, monitor) = (&network, &monitor);
         let stop = sender.clone();
         let edge =
             scope.spawn(move || serve(cell, network, options, sender, &inputs, &lines, monitor));
@@ -137,6 +137,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                         seed: scenario.seed + u64::from(index),
                         tasks: None,
                         must_connect: true,
+                        ledger: None,
                     };
                     let work = LiveWork::new(network, Box::new(drawn));
                     run_device(

@@ -56,6 +56,9 @@ pub struct Args {
     /// Fail if the edge cannot be reached at first, in place of answering alone until it can.
     #[arg(long)]
     must_connect: bool,
+    /// File that keeps this device's energy queue over restarts; without it the edge's copy is all that is left.
+    #[arg(long, value_name = "FILE")]
+    queue: Option<PathBuf>,
     /// Print one JSON object per task.
     #[arg(long)]
     json: bool,
@@ -95,6 +98,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         name: args.name,
         tasks: args.tasks,
         must_connect: args.must_connect,
+        ledger: args.queue,
     };
     let work = LiveWork::new(&network, inputs);
     let json = args.json;
@@ -102,6 +106,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         if json {
             let line = serde_json::json!({
                 "task": finished.task,
+                "frame": finished.grant.as_ref().map(|grant| grant.frame),
                 "class": finished.class,
                 "label": finished.report.label,
                 "by_edge": finished.answer.as_ref().is_some_and(|a| !a.top.is_empty()),
@@ -110,6 +115,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 "energy_j": finished.report.energy_local_j + finished.report.energy_codec_j
                     + finished.report.energy_transmit_j,
                 "queue_j": finished.report.account.queue_j,
+                "spent_j": finished.report.account.spent_j,
+                "frames": finished.report.account.frames,
             });
             println!("{line}");
         }

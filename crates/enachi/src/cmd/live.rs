@@ -104,7 +104,7 @@ pub struct Files<I> {
     pub preprocess: Preprocess,
 }
 
-impl<I: Iterator<Item = std::io::Result<String>>> Inputs for Files<I> {
+impl<I: Iterator<Item = std::io::Result<String>> + Send> Inputs for Files<I> {
     fn next(&mut self) -> Option<Result<Input, String>> {
         let line = loop {
             match self.paths.next()? {
@@ -127,10 +127,13 @@ impl<I: Iterator<Item = std::io::Result<String>>> Inputs for Files<I> {
     }
 }
 
+/// Names of images as they come.
+pub type Names = Box<dyn Iterator<Item = std::io::Result<String>> + Send>;
+
 /// Lines of a list: a file, or `-` for standard input.
-pub fn lines(list: &Path) -> anyhow::Result<Box<dyn Iterator<Item = std::io::Result<String>>>> {
+pub fn lines(list: &Path) -> anyhow::Result<Names> {
     if list == Path::new("-") {
-        return Ok(Box::new(std::io::stdin().lines()));
+        return Ok(Box::new(std::io::BufReader::new(std::io::stdin()).lines()));
     }
     let file = std::fs::File::open(list);
     let file = file.with_context(|| format!("--list {}", list.display()))?;

@@ -6,6 +6,7 @@ use enachi_data::records::{Format, write_frames};
 use enachi_proto::{EdgeSettings, Limits};
 use enachi_runtime::cell::Cell;
 use enachi_runtime::edge::EdgeOptions;
+use enachi_runtime::ledger::Ledger;
 use enachi_runtime::monitor::Monitor;
 use enachi_runtime::pki::credentials;
 use enachi_runtime::serve::{ServeOptions, serve};
@@ -81,6 +82,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(records) = args.records.as_ref().filter(|path| path.exists()) {
         anyhow::bail!("--records {}: must not exist yet", records.display());
     }
+    if let Some(records) = &args.records {
+        let folder = records.parent().filter(|f| !f.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            anyhow::bail!("--records {}: there is no such folder", records.display());
+        }
+    }
     let mut scenario = scenario(args.scenario.as_deref(), &args.overrides)?;
     let template = scenario.devices.first().cloned().unwrap_or_default();
     scenario.devices = (0..args.devices)
@@ -107,7 +114,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             seed,
         },
         workers: args.workers.map_or(cores, usize::from),
-        ledger: args.queues,
+        ledger: args
+            .queues
+            .as_deref()
+            .map(Ledger::open_to_write)
+            .transpose()?,
         keep_records: args.records.is_some(),
     };
     let (sender, inputs) = sync_channel(1 << 14);
@@ -143,7 +154,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let records = serve(
         cell,
         &network,
-        &options,
+        options,
         sender,
         &inputs,
         &server.lines,
