@@ -10,12 +10,14 @@ An edge and some devices run on loopback with the small network. Every second de
 * a device that is killed costs no other device its connection, and the others go on;
 * the edge's file of energy accounts never goes back, and a device never goes on below what it has written down itself, or, without
   a file of its own, below what the edge has written down;
-* every answer that a device takes from the edge is the one that the edge logged for that device, task and frame.
+* every answer that a device takes from the edge is the one that the edge logged for that process of the device and that task.
 
 Exits with 1 where one of these fails. Needs nothing but Python 3 and the built `enachi`.
 """
 
 import argparse
+import bisect
+import datetime
 import json
 import pathlib
 import random
@@ -55,6 +57,7 @@ class Process:
     def __init__(self, lab, name):
         self.lab, self.name = lab, name
         self.generation = -1
+        self.starts = []
         self.process = None
 
     def log(self):
@@ -65,6 +68,7 @@ class Process:
 
     def start(self):
         self.generation += 1
+        self.starts.append(time.time())
         with open(self.log(), "wb") as log, open(self.out(), "wb") as out:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=log)
 
@@ -105,19 +109,23 @@ class Edge(Process):
         self.lab.fail("edge: is not listening after 30 s")
 
     def answers(self):
-        """What this process has logged: (device, task, frame) -> class."""
+        """What this process has logged: (device, process of the device, task) -> class."""
         names, found = {}, {}
         for line in self.log().read_text().splitlines():
             if '"joined"' not in line and '"answered"' not in line:
                 continue
             try:
-                fields = json.loads(line)["fields"]
+                entry = json.loads(line)
+                fields = entry["fields"]
             except json.JSONDecodeError:
                 continue  # The last line of a process that was killed.
             if fields["message"] == "joined":
                 names[fields["device"]] = fields["name"]
             elif fields["message"] == "answered":
-                found[(names[fields["device"]], fields["task"], fields["frame"])] = fields.get("class")
+                device = self.lab.named[names[fields["device"]]]
+                at = datetime.datetime.fromisoformat(entry["timestamp"].replace("Z", "+00:00")).timestamp()
+                generation = bisect.bisect(device.starts, at) - 1
+                found[(device.name, generation, fields["task"])] = fields.get("class")
         return found
 
 
@@ -183,6 +191,7 @@ class Lab:
             subprocess.run([program, "pki", *arguments], check=True, stdout=subprocess.DEVNULL)
         self.edge = Edge(self, "edge")
         self.devices = [Device(self, index) for index in range(devices)]
+        self.named = {device.name: device for device in self.devices}
         self.written = {}
 
     def fail(self, what):
@@ -290,7 +299,7 @@ def torture(args, folder, lab):
     taken = {"checked": 0, "wrong": 0, "unlogged": 0}
     counts = {"tasks": 0, "by_edge": 0, "alone": 0, "right": 0}
     for path in sorted(folder.glob("device-*.jsonl")):
-        name = path.name.rsplit("-", 1)[0]
+        name, generation = path.stem.rsplit("-", 1)
         for line in path.read_text().splitlines(keepends=True):
             if not line.endswith("\n"):
                 continue
@@ -301,7 +310,7 @@ def torture(args, folder, lab):
                 continue
             counts["by_edge"] += 1
             counts["right"] += task["class"] == task["label"]
-            logged = answers.get((name, task["task"], task["frame"]))
+            logged = answers.get((name, int(generation), task["task"]))
             if logged is None:
                 taken["unlogged"] += 1
             elif logged != task["class"]:

@@ -491,7 +491,9 @@ impl<E: FnMut(&Finished)> Session<'_, '_, E> {
                         now.stopped = true;
                     }
                 }
-                Signal::Finished(finished) => {
+                Signal::Finished(mut finished) => {
+                    let own = clock.as_ref().filter(|c| c.task == finished.task);
+                    finished.elapsed_s = own.map_or(0.0, |c| c.offered.elapsed().as_secs_f64());
                     self.state.count(&finished);
                     (self.each)(&finished);
                     if clock.as_ref().is_some_and(|c| c.task == finished.task) {

@@ -97,6 +97,12 @@ pub struct Monitor {
     pub answers: u64,
     /// Longest latency \[s\].
     pub latency_max_s: f64,
+    /// Stops, and from sending one to the last datagram that came after it: sum and longest \[s\].
+    pub stops: u64,
+    /// Sum of those times \[s\].
+    pub silence_sum_s: f64,
+    /// Longest of them \[s\].
+    pub silence_max_s: f64,
     /// Datagrams and their bytes.
     pub datagrams: u64,
     /// Bytes of datagrams.
@@ -200,6 +206,11 @@ impl Monitor {
             self.latency_sum_s += latency_s;
             self.latency_max_s = self.latency_max_s.max(latency_s);
         }
+        if let Some(silence_s) = done.silence_s {
+            self.stops += 1;
+            self.silence_sum_s += silence_s;
+            self.silence_max_s = self.silence_max_s.max(silence_s);
+        }
         let timeline = Timeline {
             name: done.name.clone(),
             frame: record.frame,
@@ -292,6 +303,12 @@ impl Monitor {
             "counter",
             "Tasks whose costs were not reported.",
             self.unreported as f64,
+        );
+        one(
+            "stop_to_silence_seconds_max",
+            "gauge",
+            "Longest time from a stop to the last datagram after it.",
+            self.silence_max_s,
         );
         let connected = self.devices.iter().filter(|d| d.connected).count();
         one(

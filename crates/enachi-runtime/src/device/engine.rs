@@ -68,6 +68,8 @@ pub struct Finished {
     pub report: Report,
     /// The class that counts: the edge's, or the device's own.
     pub class: Option<u16>,
+    /// From the offer to its end by the clock of whoever drives the device \[s\]; 0 where nobody looks at one.
+    pub elapsed_s: f64,
 }
 
 struct Running {
@@ -551,6 +553,7 @@ impl<W: Work> Device<W> {
             class: answered.or(running.local).map(|best| best.class),
             answer,
             report,
+            elapsed_s: 0.0,
         })));
     }
 

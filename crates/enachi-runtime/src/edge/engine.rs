@@ -383,6 +383,7 @@ impl<J: Judge> Edge<J> {
             stage: Stage::Ended,
             checkpoint: 0,
             stopped: false,
+            silence_s: None,
             open_slot: None,
             timeline: Vec::new(),
             verdict: None,
@@ -479,6 +480,9 @@ impl<J: Judge> Edge<J> {
         };
         let task = &mut self.tasks[index];
         task.note(prefix.slot, progress);
+        if let Some((told_s, heard_s)) = &mut task.silence_s {
+            *heard_s = now_s - *told_s;
+        }
         // If the mark at the end of a slot was lost, the next slot's first datagram is.
         let missed = task.open_slot.is_some_and(|slot| slot != prefix.slot);
         task.open_slot = (prefix.end == End::Nothing).then_some(prefix.slot);
@@ -488,6 +492,7 @@ impl<J: Judge> Edge<J> {
         let stop = self.judged(index, progress.reached);
         if stop {
             self.stop(index);
+            self.tasks[index].silence_s = Some((now_s, 0.0));
         }
         let ended = prefix.end == End::Upload || self.tasks[index].stopped;
         if ended && !self.options.barrier {

@@ -44,6 +44,8 @@ pub struct Done {
     pub in_time: bool,
     /// What arrived, slot by slot.
     pub timeline: Vec<Seen>,
+    /// Where the edge stopped the device: from sending that to the last datagram that came after it \[s\], 0 if none did.
+    pub silence_s: Option<f64>,
 }
 
 pub(super) struct Task<E> {
@@ -60,6 +62,8 @@ pub(super) struct Task<E> {
     pub stage: Stage<E>,
     pub checkpoint: usize,
     pub stopped: bool,
+    /// When it was told, by the caller's clock \[s\], and how long datagrams came after that \[s\].
+    pub silence_s: Option<(f64, f64)>,
     /// A slot of which something, but not its end, has arrived.
     pub open_slot: Option<u32>,
     pub timeline: Vec<Seen>,
@@ -167,6 +171,7 @@ impl<E> Task<E> {
             deadline_s,
             top,
             timeline: self.timeline.clone(),
+            silence_s: self.silence_s.map(|(_, heard_s)| heard_s),
         }
     }
 }

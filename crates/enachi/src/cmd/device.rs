@@ -110,6 +110,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 "class": finished.class,
                 "label": finished.report.label,
                 "by_edge": finished.answer.as_ref().is_some_and(|a| !a.top.is_empty()),
+                "cut": finished.grant.as_ref().and_then(|grant| grant.choice).map(|choice| choice.cut),
+                "chunks": finished.answer.as_ref().map(|answer| answer.chunks),
+                "checkpoint": finished.answer.as_ref().map(|answer| answer.checkpoint),
+                "elapsed_s": finished.elapsed_s,
+                "ready_s": finished.report.ready_s,
+                "sent_s": finished.report.sent_s,
+                "tail_s": finished.answer.as_ref().map(|answer| answer.tail_s),
                 "bits": finished.report.bits,
                 "slots": finished.report.slots,
                 "energy_j": finished.report.energy_local_j + finished.report.energy_codec_j
