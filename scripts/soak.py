@@ -92,10 +92,10 @@ def run(args, folder):
             )
             for index, name in enumerate(names)
         ]  # fmt: skip
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while sum(d["connected"] for d in state(page)["devices"]) < args.devices:
             if time.monotonic() > until:
-                raise SystemExit("not all devices are connected after 120 s")
+                raise SystemExit("not all devices are connected after 300 s")
             time.sleep(0.2)
         time.sleep(2.0)
         return watch(args, page, edge, devices)

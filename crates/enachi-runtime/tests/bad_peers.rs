@@ -206,7 +206,7 @@ fn floods_of_messages_end_the_session_and_nobody_else_s() {
     let done = good.join().unwrap().unwrap();
     assert_eq!((done.tasks, done.unanswered, done.connections), (8, 0, 1));
     let (records, _) = edge.stop();
-    assert!(records.iter().all(|record| record.device == 0));
+    assert_eq!(records.len(), 8);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn an_expired_certificate_is_named_before_and_after_connecting() {
     pki::admit(&lab.pki(), &Lab::name(1), 0).unwrap();
     // Validity counts in seconds.
     std::thread::sleep(Duration::from_millis(2100));
-    let error = pki::credentials(&lab.pki(), &Lab::name(1)).unwrap_err();
+    let error = pki::credentials(&lab.pki(), &Lab::name(1)).err().unwrap();
     let error = error.to_string();
     assert!(
         error.contains("device-1.pem") && error.contains("expired"),
@@ -273,7 +273,8 @@ fn other_versions_are_told_apart_on_both_sides() {
     let [low, high] = (VERSION + 1).to_le_bytes();
     let other = [b'E', b'N', b'C', b'H', low, high];
     let edge = lab.edge(scenario.clone(), loopback(), true);
-    let line = Peer::new(&lab, 0).line(&edge);
+    let peer = Peer::new(&lab, 0);
+    let line = peer.line(&edge);
     line.control(other.to_vec());
     assert!(hung_up(&line));
     let (_, monitor) = edge.stop();
