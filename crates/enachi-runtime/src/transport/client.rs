@@ -42,7 +42,8 @@ fn alert(code: u64) -> Option<String> {
         44 => "was revoked",
         45 => "has expired",
         46 => "is not acceptable",
-        48 => "comes from an authority that it does not know",
+        // Unknown by name, or known by name and signed with another key.
+        48 | 51 => "comes from an authority that it does not know",
         116 => "is missing",
         _ => return None,
     };
