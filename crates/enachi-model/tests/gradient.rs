@@ -445,16 +445,57 @@ fn an_unsupported_operator_is_named_per_cut() {
     assert!(text.contains("Floor") && text.contains("steps"), "{text}");
 }
 
-/// A quantised network has no slope: that must not come out as a gradient of zero.
+/// Straight through: what a clip to the range of the integers has for a gradient, where the layers behind it are linear
+/// (so that it does not matter at which point they are differentiated). The range is narrow enough to saturate.
 #[test]
-fn quantised_activations_are_refused() {
+fn quantised_activations_are_differentiated_straight_through() {
+    const SCALE: f32 = 4e-3;
+    let (x, weights) = (pattern(&[1, 3, 6, 6]), weights(4));
+    let gradient_at_c = |net: &Net| {
+        let value = net.value_at("c", &x);
+        let found = net
+            .gradients
+            .gradients("c", &value, &|_| weights.clone(), &["c"])
+            .unwrap();
+        (value.data, found.into_iter().next().unwrap().data)
+    };
+    let start = || {
+        let mut net = NetBuilder::square(3, 6);
+        net.conv("c", "input", (3, 5), 3, 1, 1);
+        net
+    };
+    let mut quantised = start();
+    let q = quantised.quantise("a", "c", SCALE);
+    quantised.classifier(&q, 5, 4);
+    let mut clipped = start();
+    let bounds = vec![float("min", -128.5 * SCALE), float("max", 127.5 * SCALE)];
+    clipped.node("Clip", "a_dq", &["c"], bounds);
+    clipped.classifier("a_dq", 5, 4);
+    let (values, through) = gradient_at_c(&Net::new(&quantised));
+    let (_, clip) = gradient_at_c(&Net::new(&clipped));
+    assert_eq!(through, clip);
+    let beyond = values.iter().filter(|v| v.abs() > 129.0 * SCALE).count();
+    assert!(
+        beyond > 10 && beyond + 10 < values.len(),
+        "{beyond} of {}",
+        values.len()
+    );
+    let still = through.iter().filter(|&&g| g == 0.0).count();
+    assert!(still >= beyond && still < values.len());
+}
+
+/// A scale per channel is for weights; on an activation it stands in the way, and is named.
+#[test]
+fn an_activation_with_a_scale_per_channel_is_refused() {
     let mut net = NetBuilder::square(3, 6);
     net.conv("c", "input", (3, 5), 3, 1, 1);
-    let q = net.quantise("a", "c", 0.05);
-    net.classifier(&q, 5, 4);
+    net.weight("s", &[5], &[0.05; 5]);
+    net.node("QuantizeLinear", "q", &["c", "s"], vec![int("axis", 1)]);
+    net.node("DequantizeLinear", "dq", &["q", "s"], vec![int("axis", 1)]);
+    net.classifier("dq", 5, 4);
     let net = Net::new(&net);
     let outcome = net.gradients.supported().find(|(name, _)| *name == "c");
-    assert_eq!(outcome.unwrap().1.unwrap_err().op, "DequantizeLinear");
+    assert_eq!(outcome.unwrap().1.unwrap_err().op, "QuantizeLinear");
 }
 
 #[test]

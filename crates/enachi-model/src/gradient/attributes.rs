@@ -74,7 +74,7 @@ pub(super) fn floats_of(tensor: &TensorProto) -> Option<Vec<f32>> {
     })
 }
 
-/// The values of an int64 or int32 constant; `None` for other types.
+/// The values of a constant of integers of 64, 32 or 8 bits; `None` for other types.
 pub(super) fn integers_of(tensor: &TensorProto) -> Option<Vec<i64>> {
     match (tensor.data_type?, &tensor.raw_data) {
         (DataType::INT64, Some(raw)) => Some(
@@ -90,7 +90,16 @@ pub(super) fn integers_of(tensor: &TensorProto) -> Option<Vec<i64>> {
                 .map(|b| i64::from(i32::from_le_bytes(b.try_into().expect("chunks of four"))))
                 .collect(),
         ),
-        (DataType::INT32, None) => Some(tensor.int32_data.iter().map(|&v| v.into()).collect()),
+        (DataType::INT8, Some(raw)) => Some(
+            raw.borrow()
+                .iter()
+                .map(|&b| i8::from_le_bytes([b]).into())
+                .collect(),
+        ),
+        (DataType::UINT8, Some(raw)) => Some(raw.borrow().iter().map(|&b| b.into()).collect()),
+        (DataType::INT32 | DataType::INT8 | DataType::UINT8, None) => {
+            Some(tensor.int32_data.iter().map(|&v| v.into()).collect())
+        }
         _ => None,
     }
 }

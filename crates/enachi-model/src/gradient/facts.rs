@@ -16,6 +16,8 @@ pub(super) struct Facts<'a> {
     constants: HashMap<&'a str, &'a TensorProto>,
     /// Between input and output: depends on the one, is needed by the other.
     active: HashSet<&'a str>,
+    /// Outputs of `QuantizeLinear`.
+    quantised: HashSet<&'a str>,
 }
 
 impl<'a> Facts<'a> {
@@ -71,24 +73,35 @@ impl<'a> Facts<'a> {
         }
         names.sort_unstable();
         let infos = shapes_of(model, &names)?;
+        let quantised = nodes
+            .iter()
+            .filter(|node| node.op_type.as_deref() == Some("QuantizeLinear"))
+            .filter_map(|node| node.output.first().map(String::as_str))
+            .collect();
         Ok(Self {
             nodes,
             order,
             infos,
             constants,
             active,
+            quantised,
         })
     }
 
-    /// Whether a gradient can flow into the tensor.
+    /// Whether the tensor depends on the image and matters for the scores.
     pub fn is_active(&self, name: &str) -> bool {
         self.active.contains(name)
     }
 
-    pub fn is_float(&self, name: &str) -> bool {
-        self.infos
-            .get(name)
-            .is_some_and(|info| info.element == ElementType::F32)
+    /// Whether a gradient can flow into the tensor: a float, or the integers of a quantised activation.
+    pub fn carries_gradient(&self, name: &str) -> bool {
+        let smooth = self.element(name) == Some(ElementType::F32) || self.quantised.contains(name);
+        smooth && self.is_active(name)
+    }
+
+    /// Type of a tensor that no constant holds.
+    pub fn element(&self, name: &str) -> Option<ElementType> {
+        Some(self.infos.get(name)?.element)
     }
 
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {

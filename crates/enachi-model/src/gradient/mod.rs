@@ -8,7 +8,8 @@
 //! differentiated like any other operator. [`crate::answer::log_probability_gradient`] gives the cotangent that
 //! belongs to the log-likelihood of a class in either case.
 //!
-//! At a kink (ReLU at 0, bounds of a clip) the derivative is 0; equal maxima of a pool share it.
+//! At a kink (ReLU at 0, bounds of a clip) the derivative is 0; equal maxima of a pool share it. Quantised activations are
+//! differentiated straight through: slope 1 within their range, 0 beyond.
 
 mod attributes;
 mod facts;

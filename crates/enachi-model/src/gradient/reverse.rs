@@ -60,7 +60,7 @@ pub(super) fn walk(
             Ok(parts) => {
                 for (input, gradient) in parts {
                     let name = &node.input[input];
-                    if facts.is_active(name) && facts.is_float(name) {
+                    if facts.carries_gradient(name) {
                         pending.entry(name.clone()).or_default().push(gradient);
                     }
                 }

@@ -5,6 +5,7 @@ mod elementwise;
 mod layout;
 mod linear;
 mod pooling;
+mod quantised;
 mod reduction;
 mod window;
 
@@ -51,7 +52,7 @@ impl<'a> Step<'a> {
     /// Whether the gradient of an input is of use.
     fn wants(&self, index: usize) -> bool {
         let name = self.input(index);
-        self.facts.is_active(name) && self.facts.is_float(name)
+        self.facts.carries_gradient(name)
     }
 
     /// Only the first input may depend on the image.
@@ -133,6 +134,8 @@ pub(super) fn differentiate(step: &mut Step) -> Rule {
         "Tanh" => elementwise::tanh(step),
         "Exp" => elementwise::exp(step),
         "Erf" => elementwise::erf(step),
+        "QuantizeLinear" => quantised::quantise(step),
+        "DequantizeLinear" => quantised::dequantise(step),
         "Identity" => Ok(vec![(0, step.gradient()?)]),
         "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => layout::reshape(step),
         "Transpose" => layout::transpose(step),
