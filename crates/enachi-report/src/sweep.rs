@@ -3,7 +3,7 @@
 use crate::ReportError;
 use crate::published::{Achieved, Ran, Setting};
 use crate::run::estimate::Estimate;
-use enachi_data::sweep::{Dataset, MANIFEST_FILE, PairRow, PointRow, SweepInfo};
+use enachi_data::sweep::{Dataset, MANIFEST_FILE, OracleRow, PairRow, PointRow, SweepInfo};
 use enachi_sim::scenario::{Scenario, parse};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -88,6 +88,14 @@ impl Sweep {
         let mine = |row: &&PointRow| row.point == point && row.policy == policy;
         let row = self.data.points.iter().find(mine)?;
         (row.error.is_none() && row.device_frames > 0).then_some(row)
+    }
+
+    /// What the upper bound is at `point`, for every policy that ran there; nothing where it was not asked for.
+    pub fn bounds(&self, point: u64) -> impl Iterator<Item = &OracleRow> {
+        self.data
+            .oracle
+            .iter()
+            .filter(move |row| row.point == point)
     }
 
     /// `policy` less `other` at `point`.

@@ -4,6 +4,7 @@
 //! without its end is what a kill in the middle of writing leaves behind: it is cut off. A line whose checksum is wrong is
 //! forgotten, its run is run again.
 
+use crate::oracle::Bounds;
 use crate::plan::Shard;
 use crate::tally::Tally;
 use enachi_data::sweep::{DatasetError, FORMAT, FORMAT_VERSION, bytes_sha256, check_version};
@@ -36,7 +37,17 @@ pub struct Entry {
     /// Number of the run in its plan.
     pub run: usize,
     /// What came of it, or why nothing did.
-    pub outcome: Result<Box<Tally>, String>,
+    pub outcome: Result<Done, String>,
+}
+
+/// What a run gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    /// A policy.
+    Policy(Box<Tally>),
+    /// The upper bound.
+    Oracle(Bounds),
 }
 
 /// A journal that cannot be used.

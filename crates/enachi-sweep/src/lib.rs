@@ -12,12 +12,13 @@
 //! ```
 //!
 //! [`spec`] reads the sweep file; [`plan`] numbers points and runs and splits them into shards; a run is condensed by [`tally`]
-//! while it runs and kept in a [`journal`]; [`merge()`] turns journals into the dataset of `docs/sweep-format.md`. A policy of
+//! while it runs and kept in a [`journal`], as is the [`oracle`]; [`merge()`] turns journals into the dataset of `docs/sweep-format.md`. A policy of
 //! one's own joins with [`Sweep::with_policy`].
 
 mod curves;
 pub mod journal;
 mod merge;
+pub mod oracle;
 pub mod plan;
 mod points;
 pub mod spec;

@@ -2,7 +2,8 @@
 
 use crate::SweepError;
 use crate::curves::curve_rows;
-use crate::journal::{Entry, Index, Place, read_entry};
+use crate::journal::{Done, Entry, Index, Place, read_entry};
+use crate::oracle::Bounds;
 use crate::plan::{PLAN_FILE, Plan, Shard};
 use crate::stats::{PolicyOutcome, axis_columns, tables};
 use enachi_data::sweep::{
@@ -42,6 +43,69 @@ pub fn read_plan(folder: &Path) -> Result<Plan, SweepError> {
     Ok(plan)
 }
 
+/// What failures and times of the upper bound are called.
+const ORACLE: &str = "oracle";
+
+/// What the seeds of a policy, or of the bound, gave at a point.
+struct Gathered<T> {
+    first_seed: u64,
+    found: Vec<T>,
+    errors: Vec<(u64, String)>,
+    wall_s: f64,
+}
+
+impl<T> Gathered<T> {
+    fn new(first_seed: u64) -> Self {
+        Self {
+            first_seed,
+            found: Vec::new(),
+            errors: Vec::new(),
+            wall_s: 0.0,
+        }
+    }
+
+    /// Add a seed; `of` takes what was wanted and its wall time.
+    fn add(
+        &mut self,
+        seed: usize,
+        entry: Entry,
+        of: impl FnOnce(Done) -> Result<(T, f64), SweepError>,
+    ) -> Result<(), SweepError> {
+        match entry.outcome {
+            Ok(done) => {
+                let (found, wall_s) = of(done)?;
+                self.wall_s += wall_s;
+                self.found.push(found);
+            }
+            Err(error) => {
+                let seed = self.first_seed.wrapping_add(seed as u64);
+                self.errors.push((seed, error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every failure with its seed; one without where all of `seeds` failed alike.
+    fn failures(&self, seeds: u32) -> impl Iterator<Item = (Option<u64>, &str)> {
+        let same = self.errors.len() == seeds as usize
+            && self
+                .errors
+                .iter()
+                .all(|(_, error)| *error == self.errors[0].1);
+        let shown = if same { 1 } else { self.errors.len() };
+        self.errors[..shown.min(self.errors.len())]
+            .iter()
+            .map(move |(seed, error)| ((!same).then_some(*seed), error.as_str()))
+    }
+}
+
+fn misplaced(file: &Path, run: usize) -> SweepError {
+    SweepError::Part {
+        file: file.display().to_string(),
+        reason: format!("run {run} holds something else than the plan says"),
+    }
+}
+
 /// A part that was found.
 struct Part {
     path: PathBuf,
@@ -65,59 +129,72 @@ pub fn merge(folder: &Path, elsewhere: &[PathBuf]) -> Result<Manifest, SweepErro
     let mut failed_runs = 0;
     for (point, of) in plan.points.iter().enumerate() {
         let sweep = &plan.sweeps[of.sweep].name;
+        let failure = |policy: &str, seed: Option<u64>, error: &str| Failure {
+            sweep: sweep.clone(),
+            point: point as u64,
+            policy: policy.to_owned(),
+            seed,
+            error: error.to_owned(),
+        };
+        let mut read = |run: usize| {
+            let (part, place) = places[run];
+            read_entry(&mut files[part], &parts[part].path, &place).map(|entry| (part, entry))
+        };
         let mut outcomes: Vec<PolicyOutcome> = Vec::new();
         for (policy, name) in plan.policies(point).iter().enumerate() {
-            let failure = |seed: Option<u64>, error: &str| Failure {
-                sweep: sweep.clone(),
-                point: point as u64,
-                policy: name.clone(),
-                seed,
-                error: error.to_owned(),
-            };
             if let Some(error) = &of.error {
-                failures.push(failure(None, error));
+                failures.push(failure(name, None, error));
                 failed_runs += u64::from(of.seeds);
                 outcomes.push(Err(error.clone()));
                 continue;
             }
-            let mut tallies = Vec::new();
-            let mut errors: Vec<(u64, String)> = Vec::new();
-            let mut wall_s = 0.0;
+            let mut gathered = Gathered::new(of.first_seed);
             for seed in 0..of.seeds as usize {
-                let run = runs.of_point(point).start + policy * of.seeds as usize + seed;
-                let (part, place) = places[run];
-                let entry: Entry = read_entry(&mut files[part], &parts[part].path, &place)?;
-                match entry.outcome {
-                    Ok(mut tally) => {
-                        wall_s += tally.wall_s;
-                        tally.wall_s = 0.0;
-                        tallies.push(*tally);
+                let run = runs.of_policies(point).start + policy * of.seeds as usize + seed;
+                let (part, entry) = read(run)?;
+                gathered.add(seed, entry, |done| match done {
+                    Done::Policy(mut tally) => {
+                        let wall_s = std::mem::take(&mut tally.wall_s);
+                        Ok((*tally, wall_s))
                     }
-                    Err(error) => errors.push((of.first_seed.wrapping_add(seed as u64), error)),
-                }
+                    Done::Oracle(_) => Err(misplaced(&parts[part].path, run)),
+                })?;
             }
             timings.push(RunTiming {
                 point,
                 policy: name.clone(),
-                wall_s,
+                wall_s: gathered.wall_s,
             });
-            failed_runs += errors.len() as u64;
-            let same = errors.len() == of.seeds as usize
-                && errors.iter().all(|(_, error)| *error == errors[0].1);
-            match errors.first() {
-                Some((_, error)) if same => failures.push(failure(None, error)),
-                _ => failures.extend(
-                    errors
-                        .iter()
-                        .map(|(seed, error)| failure(Some(*seed), error)),
-                ),
-            }
-            outcomes.push(match errors.into_iter().next() {
+            failed_runs += gathered.errors.len() as u64;
+            let failed = gathered.failures(of.seeds);
+            failures.extend(failed.map(|(seed, error)| failure(name, seed, error)));
+            outcomes.push(match gathered.errors.into_iter().next() {
                 Some((_, error)) => Err(error),
-                None => Ok(tallies),
+                None => Ok(gathered.found),
             });
         }
-        writer.point(&tables(&plan, &columns, point, &outcomes))?;
+        let mut bounds: Gathered<Bounds> = Gathered::new(of.first_seed);
+        for (seed, run) in runs.of_oracle(point).enumerate() {
+            let (part, entry) = read(run)?;
+            bounds.add(seed, entry, |done| match done {
+                Done::Oracle(mut bounds) => {
+                    let wall_s = std::mem::take(&mut bounds.wall_s);
+                    Ok((bounds, wall_s))
+                }
+                Done::Policy(_) => Err(misplaced(&parts[part].path, run)),
+            })?;
+        }
+        if let (Some(oracle), false) = (&of.oracle, runs.of_oracle(point).is_empty()) {
+            timings.push(RunTiming {
+                point,
+                policy: ORACLE.into(),
+                wall_s: bounds.wall_s,
+            });
+            failed_runs += bounds.errors.len() as u64;
+            let failed = bounds.failures(oracle.seeds);
+            failures.extend(failed.map(|(seed, error)| failure(ORACLE, seed, error)));
+        }
+        writer.point(&tables(&plan, &columns, point, &outcomes, &bounds.found))?;
     }
     let manifest = Manifest {
         format: FORMAT.into(),
@@ -128,7 +205,10 @@ pub fn merge(folder: &Path, elsewhere: &[PathBuf]) -> Result<Manifest, SweepErro
         plan_sha256: plan.plan_sha256.clone(),
         points: plan.points.len() as u64,
         runs: (0..plan.points.len())
-            .map(|point| plan.policies(point).len() as u64 * u64::from(plan.points[point].seeds))
+            .map(|point| {
+                let policies = plan.policies(point).len() as u64;
+                policies * u64::from(plan.points[point].seeds) + runs.of_oracle(point).len() as u64
+            })
             .sum(),
         failed_runs,
         sweeps: plan.sweeps.clone(),

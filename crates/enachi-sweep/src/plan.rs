@@ -60,8 +60,20 @@ pub struct PointPlan {
     pub slot_s: f64,
     /// Bootstrap replicates.
     pub replicates: u32,
-    /// Hash of its scenario with every default written out.
+    /// The upper bound, where it is computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oracle: Option<OraclePlan>,
+    /// Hash of its scenario with every default written out, and of the gains that it replays.
     pub scenario_sha256: String,
+}
+
+/// Over what the upper bound of a point is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OraclePlan {
+    /// Seeds, from the point's first.
+    pub seeds: u32,
+    /// Frames of each, from frame 0.
+    pub frames: u32,
 }
 
 /// What is known of one stream's accuracy.
@@ -101,13 +113,22 @@ impl StreamCurve {
     }
 }
 
-/// One run: a policy at a point in a seed. The unit that is resumed, sharded and run in parallel.
+/// What a run computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// A policy, as an index into its sweep's.
+    Policy(usize),
+    /// The upper bound for all of them.
+    Oracle,
+}
+
+/// One run: a policy, or the bound, at a point in a seed. The unit that is resumed, sharded and run in parallel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// Number of the point.
     pub point: usize,
-    /// Policy, as an index into its sweep's.
-    pub policy: usize,
+    /// What is computed there.
+    pub job: Job,
     /// Seed, counted from the point's first.
     pub seed: usize,
 }
@@ -195,59 +216,69 @@ impl Plan {
         &self.sweeps[self.points[point].sweep].policies
     }
 
-    /// Runs of a point; none where it cannot run.
-    pub fn runs_at(&self, point: usize) -> usize {
-        let plan = &self.points[point];
-        match plan.error {
-            Some(_) => 0,
-            None => self.policies(point).len() * plan.seeds as usize,
-        }
-    }
-
-    /// The numbering of all runs: point by point, then policy, then seed.
+    /// The numbering of all runs: point by point; there the policies, seed by seed, and then the bound.
     pub fn runs(&self) -> Runs {
-        let mut first = Vec::with_capacity(self.points.len() + 1);
-        let mut cost = Vec::with_capacity(self.points.len() + 1);
-        let (mut runs, mut total) = (0, 0);
+        let mut blocks = Vec::with_capacity(2 * self.points.len());
+        let (mut first, mut cost) = (vec![0], vec![0]);
         for (index, point) in self.points.iter().enumerate() {
-            first.push(runs);
-            cost.push(total);
-            runs += self.runs_at(index);
-            total += self.runs_at(index) as u128 * point.cost();
+            let policies = self.policies(index).len();
+            let oracle_seeds = point.oracle.map_or(0, |oracle| oracle.seeds as usize);
+            let fine = point.error.is_none();
+            for (size, seeds, each) in [
+                (
+                    policies * point.seeds as usize,
+                    point.seeds as usize,
+                    point.cost(),
+                ),
+                (oracle_seeds, oracle_seeds, point.oracle_cost(policies)),
+            ] {
+                let size = if fine { size } else { 0 };
+                first.push(first[first.len() - 1] + size);
+                cost.push(cost[cost.len() - 1] + size as u128 * each);
+                blocks.push(Block { seeds, each });
+            }
         }
-        first.push(runs);
-        cost.push(total);
-        let seeds = self
-            .points
-            .iter()
-            .map(|point| point.seeds as usize)
-            .collect();
-        let each = self.points.iter().map(PointPlan::cost).collect();
         Runs {
+            blocks,
             first,
             cost,
-            seeds,
-            each,
         }
     }
 }
+
+/// What the bound costs per policy and device-frame, in device-frames of a policy; measured on curves, where it is least.
+const ORACLE_COST: u128 = 8;
 
 impl PointPlan {
     /// Device-frames of a run, a measure of what it costs.
     pub fn cost(&self) -> u128 {
         u128::from(self.devices.max(1)) * u128::from(self.frames.max(1))
     }
+
+    /// What the bound for `policies` policies costs in a seed, in device-frames of a policy.
+    fn oracle_cost(&self, policies: usize) -> u128 {
+        let frames = self.oracle.map_or(1, |oracle| oracle.frames.max(1));
+        let device_frames = u128::from(self.devices.max(1)) * u128::from(frames);
+        device_frames * policies.max(1) as u128 * ORACLE_COST
+    }
+}
+
+/// Runs of a point that cost the same.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    seeds: usize,
+    each: u128,
 }
 
 /// Numbering of runs.
 #[derive(Clone, Debug)]
 pub struct Runs {
-    /// First run of each point, and the number of all.
+    /// Two per point: its policies, and its bound.
+    blocks: Vec<Block>,
+    /// First run of each block, and the number of all.
     first: Vec<usize>,
-    /// Cost before each point, and of all.
+    /// Cost before each block, and of all.
     cost: Vec<u128>,
-    seeds: Vec<usize>,
-    each: Vec<u128>,
 }
 
 impl Runs {
@@ -256,29 +287,43 @@ impl Runs {
         self.first[self.first.len() - 1]
     }
 
+    /// The block of run number `run`.
+    fn block(&self, run: usize) -> usize {
+        self.first.partition_point(|first| *first <= run) - 1
+    }
+
     /// Run number `run`.
     ///
     /// # Panics
     /// When there is no such run.
     pub fn get(&self, run: usize) -> Run {
         assert!(run < self.count(), "run {run}");
-        let point = self.first.partition_point(|first| *first <= run) - 1;
-        let within = run - self.first[point];
+        let block = self.block(run);
+        let within = run - self.first[block];
+        let seeds = self.blocks[block].seeds;
         Run {
-            point,
-            policy: within / self.seeds[point],
-            seed: within % self.seeds[point],
+            point: block / 2,
+            job: match block % 2 {
+                0 => Job::Policy(within / seeds),
+                _ => Job::Oracle,
+            },
+            seed: within % seeds,
         }
     }
 
-    /// Runs of a point.
-    pub fn of_point(&self, point: usize) -> Range<usize> {
-        self.first[point]..self.first[point + 1]
+    /// Runs of the policies of a point.
+    pub fn of_policies(&self, point: usize) -> Range<usize> {
+        self.first[2 * point]..self.first[2 * point + 1]
     }
 
-    /// Device-frames of a run.
+    /// Runs of the bound of a point.
+    pub fn of_oracle(&self, point: usize) -> Range<usize> {
+        self.first[2 * point + 1]..self.first[2 * point + 2]
+    }
+
+    /// Device-frames of a run; for the bound, of policies that would take as long.
     pub fn cost(&self, run: usize) -> u64 {
-        u64::try_from(self.each[self.get(run).point]).unwrap_or(u64::MAX)
+        u64::try_from(self.blocks[self.block(run)].each).unwrap_or(u64::MAX)
     }
 
     /// Runs of a shard: neighbours, so that it visits few points, and every shard about the same number of device-frames.
@@ -290,9 +335,9 @@ impl Runs {
                 return if index == 0 { 0 } else { self.count() };
             }
             // The first run that begins at or behind the target.
-            let point = self.cost.partition_point(|cost| *cost <= target) - 1;
-            let within = (target - self.cost[point]).div_ceil(self.each[point]);
-            self.first[point] + within as usize
+            let block = self.cost.partition_point(|cost| *cost <= target) - 1;
+            let within = (target - self.cost[block]).div_ceil(self.blocks[block].each);
+            self.first[block] + within as usize
         };
         begin(shard.index)..begin(shard.index + 1)
     }
@@ -319,6 +364,10 @@ mod tests {
             slots: 300,
             slot_s: 1e-3,
             replicates: 10,
+            oracle: (*devices % 2 == 1).then_some(OraclePlan {
+                seeds: 2,
+                frames: 3,
+            }),
             scenario_sha256: String::new(),
         };
         Plan::new(
@@ -362,22 +411,30 @@ mod tests {
 
     #[test]
     fn numbers_and_runs_correspond() {
-        let plan = plan(&[1, 0, 5], 3, 4);
+        let plan = plan(&[1, 0, 2], 3, 4);
         let runs = plan.runs();
-        assert_eq!(runs.count(), 24);
+        assert_eq!(runs.count(), 26);
         let mut all = Vec::new();
         for point in [0, 2] {
             for policy in 0..3 {
                 all.extend((0..4).map(|seed| Run {
                     point,
-                    policy,
+                    job: Job::Policy(policy),
                     seed,
                 }));
             }
+            let bounds = if point == 0 { 2 } else { 0 };
+            all.extend((0..bounds).map(|seed| Run {
+                point,
+                job: Job::Oracle,
+                seed,
+            }));
         }
-        let numbered: Vec<Run> = (0..24).map(|run| runs.get(run)).collect();
+        let numbered: Vec<Run> = (0..26).map(|run| runs.get(run)).collect();
         assert_eq!(numbered, all);
-        assert_eq!(runs.of_point(1), 12..12);
+        assert_eq!((runs.of_policies(0), runs.of_oracle(0)), (0..12, 12..14));
+        assert_eq!((runs.of_policies(1), runs.of_oracle(1)), (14..14, 14..14));
+        assert_eq!((runs.of_policies(2), runs.of_oracle(2)), (14..26, 26..26));
     }
 
     #[test]

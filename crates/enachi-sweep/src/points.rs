@@ -1,11 +1,11 @@
 //! The points of a sweep: each a scenario, a profile and the policies to run on it.
 
-use crate::plan::{Plan, PointPlan, StreamCurve};
-use crate::spec::{Axis, as_json, overrides, thin};
+use crate::plan::{OraclePlan, Plan, PointPlan, StreamCurve};
+use crate::spec::{Axis, OracleSpec, as_json, overrides, thin};
 use crate::{Register, Sweep, SweepError};
 use enachi_core::profile::Profile;
 use enachi_data::sweep::{ProfileInfo, SweepInfo, bytes_sha256};
-use enachi_sim::deployment::curve_profile;
+use enachi_sim::deployment::{Deployment, Profiles, curve_profile};
 use enachi_sim::policies::PolicyFactory;
 use enachi_sim::scenario::{Scenario, ScenarioError, parse};
 use enachi_sim::variant::Variant;
@@ -18,12 +18,14 @@ const DEFAULT_SCENARIO: &str = include_str!("../../../scenarios/default.toml");
 
 /// What running needs to know of points.
 pub trait Setting: Sync {
-    /// Scenario and profile of a point.
-    fn scenario(&self, point: usize) -> Result<(Scenario, Arc<Profile>), String>;
+    /// Scenario and profiles of a point.
+    fn scenario(&self, point: usize) -> Result<(Scenario, Profiles), String>;
     /// Its policies.
     fn policies(&self, point: usize) -> &[String];
+    /// Its upper bound, if any.
+    fn oracle(&self, point: usize) -> Option<OraclePlan>;
     /// Policies by name.
-    fn factory(&self, profile: &Profile, scenario: &Scenario) -> PolicyFactory;
+    fn factory(&self, deployment: &Deployment) -> PolicyFactory;
 }
 
 /// Plan and setting of a sweep.
@@ -35,7 +37,7 @@ pub struct Points {
     /// What the axes set, one per point.
     values: Vec<Vec<(String, toml::Value)>>,
     registered: Vec<Register>,
-    profiles: Profiles,
+    files: Files,
 }
 
 /// A scenario file with everything set but the axes.
@@ -57,33 +59,86 @@ impl Base {
     }
 }
 
-/// Profiles read so far.
+/// A profile and its hash.
+type Hashed = (Arc<Profile>, String);
+
+/// Files that scenarios name, each read once.
 #[derive(Default)]
-struct Profiles {
-    read: Mutex<HashMap<PathBuf, (Arc<Profile>, String)>>,
+struct Files {
+    profiles: Mutex<HashMap<PathBuf, Hashed>>,
+    traces: Mutex<HashMap<PathBuf, String>>,
 }
 
-impl Profiles {
-    /// The profile that `scenario` means, and its hash.
-    fn find(&self, scenario: &Scenario, folder: &Path) -> Result<(Arc<Profile>, String), String> {
-        if let Some(name) = scenario.group_profiles().first() {
-            return Err(format!(
-                "devices.N.profile = {name:?}: must be absent, as a point of a sweep runs on one profile"
-            ));
+/// What a scenario runs on.
+struct Found {
+    /// That of `[profile]`, and those that groups of devices name.
+    default: Option<Hashed>,
+    named: Vec<(String, Hashed)>,
+    /// Hash of the gains that it replays.
+    trace_sha256: Option<String>,
+}
+
+impl Found {
+    /// Every profile, that of `[profile]` first.
+    fn all(&self) -> impl Iterator<Item = &Hashed> {
+        self.default
+            .iter()
+            .chain(self.named.iter().map(|(_, hashed)| hashed))
+    }
+
+    fn profiles(&self) -> Profiles {
+        let named = self.named.iter();
+        Profiles {
+            default: self
+                .default
+                .as_ref()
+                .map(|(profile, _)| (**profile).clone()),
+            named: named
+                .map(|(name, (profile, _))| (name.clone(), (**profile).clone()))
+                .collect(),
         }
+    }
+}
+
+impl Files {
+    /// What `scenario` runs on; `folder` is that of its file.
+    fn find(&self, scenario: &Scenario, folder: &Path) -> Result<Found, String> {
+        let default = match scenario.uses_own_profile() {
+            true => Some(self.default_profile(scenario, folder)?),
+            false => None,
+        };
+        let named = scenario.group_profiles().into_iter().map(|name| {
+            let path = folder.join(name);
+            let hashed = self
+                .profile(&path)
+                .map_err(|e| format!("devices.N.profile = {name:?}: {e}"))?;
+            Ok((name.to_owned(), hashed))
+        });
+        Ok(Found {
+            default,
+            named: named.collect::<Result<_, String>>()?,
+            trace_sha256: self.trace_sha256(scenario)?,
+        })
+    }
+
+    fn default_profile(&self, scenario: &Scenario, folder: &Path) -> Result<Hashed, String> {
         if let Some(curves) = &scenario.profile.curves {
             let profile = Arc::new(curve_profile(curves));
             let json = serde_json::to_string(&*profile).map_err(|e| e.to_string())?;
             return Ok((profile, bytes_sha256(json.as_bytes())));
         }
-        // The embedded profile goes under a path that no file can have.
-        let path = scenario
-            .profile
-            .path
-            .as_ref()
-            .map_or(PathBuf::new(), |path| folder.join(path));
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = read.get(&path) {
+        match &scenario.profile.path {
+            Some(path) => self
+                .profile(&folder.join(path))
+                .map_err(|e| format!("profile.path: {e}")),
+            // The embedded profile goes under a path that no file can have.
+            None => self.profile(Path::new("")),
+        }
+    }
+
+    fn profile(&self, path: &Path) -> Result<Hashed, String> {
+        let mut read = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = read.get(path) {
             return Ok(known.clone());
         }
         let fresh = if path.as_os_str().is_empty() {
@@ -91,13 +146,27 @@ impl Profiles {
             let json = serde_json::to_string(&profile).map_err(|e| e.to_string())?;
             (Arc::new(profile), bytes_sha256(json.as_bytes()))
         } else {
-            let fail = |e: &dyn std::fmt::Display| format!("profile.path: {e}");
-            let profile = enachi_data::profile::read(&path).map_err(|e| fail(&e))?;
-            let sha256 = enachi_data::sweep::file_sha256(&path).map_err(|e| fail(&e))?;
+            let profile = enachi_data::profile::read(path).map_err(|e| e.to_string())?;
+            let sha256 = enachi_data::sweep::file_sha256(path).map_err(|e| e.to_string())?;
             (Arc::new(profile), sha256)
         };
-        read.insert(path, fresh.clone());
+        read.insert(path.into(), fresh.clone());
         Ok(fresh)
+    }
+
+    fn trace_sha256(&self, scenario: &Scenario) -> Result<Option<String>, String> {
+        let Some(trace) = &scenario.channel.trace else {
+            return Ok(None);
+        };
+        let path = trace.file();
+        let mut read = self.traces.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = read.get(&path) {
+            return Ok(Some(known.clone()));
+        }
+        let sha256 = enachi_data::sweep::file_sha256(&path)
+            .map_err(|e| format!("channel.trace.path: {e}"))?;
+        read.insert(path, sha256.clone());
+        Ok(Some(sha256))
     }
 }
 
@@ -120,7 +189,7 @@ impl Points {
             bases: Vec::new(),
             values: Vec::new(),
             registered: sweep.registered.clone(),
-            profiles: Profiles::default(),
+            files: Files::default(),
         };
         let (mut sweeps, mut points) = (Vec::new(), Vec::new());
         let (mut profiles, mut curves): (Vec<ProfileInfo>, Vec<StreamCurve>) = Default::default();
@@ -139,10 +208,11 @@ impl Points {
             check_keys(&base, &axes).map_err(&named)?;
             let first = points.len();
             let mut policies: Option<Vec<String>> = None;
-            for values in product(&axes) {
+            let oracle = spec.oracle.or(sweep.file.oracle);
+            for (number, values) in product(&axes).enumerate() {
                 let found = match base.scenario(&values) {
-                    Ok(scenario) => match this.profiles.find(&scenario, base.folder()) {
-                        Ok(profile) => Ok((scenario, profile)),
+                    Ok(scenario) => match this.files.find(&scenario, base.folder()) {
+                        Ok(found) => Ok((scenario, found)),
                         Err(problem) => Err(problem),
                     },
                     Err(error @ (ScenarioError::Range { .. } | ScenarioError::Device { .. })) => {
@@ -150,23 +220,24 @@ impl Points {
                     }
                     Err(error) => return Err(named(bare(&error))),
                 };
-                if let Ok((scenario, (profile, sha256))) = &found {
-                    if policies.is_none() {
+                if let Ok((scenario, files)) = &found {
+                    if policies.is_none()
+                        && let Ok(deployment) = Deployment::new(scenario.clone(), files.profiles())
+                    {
                         let chosen = chosen_policies(sweep, spec.policies.as_deref(), scenario);
-                        check_policies(&chosen, scenario, &this.factory(profile, scenario))
+                        check_policies(&chosen, scenario, &this.factory(&deployment))
                             .map_err(&named)?;
                         policies = Some(chosen);
                     }
-                    if !profiles.iter().any(|known| known.sha256 == *sha256) {
-                        profiles.push(profile_info(profile, sha256));
-                        curves.extend(StreamCurve::of(profile));
+                    for (profile, sha256) in files.all() {
+                        if !profiles.iter().any(|known| known.sha256 == *sha256) {
+                            profiles.push(profile_info(profile, sha256));
+                            curves.extend(StreamCurve::of(profile));
+                        }
                     }
                 }
-                points.push(point_plan(
-                    index,
-                    &values,
-                    found.map(|(scenario, _)| scenario),
-                ));
+                let bounded = oracle.filter(|oracle| of_coarse_grid(&axes, number, oracle.points));
+                points.push(point_plan(index, &values, found, bounded));
                 this.values.push(values);
             }
             let scenario = base
@@ -206,24 +277,40 @@ impl Points {
 }
 
 impl Setting for Points {
-    fn scenario(&self, point: usize) -> Result<(Scenario, Arc<Profile>), String> {
+    fn scenario(&self, point: usize) -> Result<(Scenario, Profiles), String> {
         let base = &self.bases[self.plan.points[point].sweep];
         let scenario = base
             .scenario(&self.values[point])
             .map_err(|e| e.to_string())?;
-        let (profile, _) = self.profiles.find(&scenario, base.folder())?;
-        Ok((scenario, profile))
+        let found = self.files.find(&scenario, base.folder())?;
+        Ok((scenario, found.profiles()))
     }
 
     fn policies(&self, point: usize) -> &[String] {
         self.plan.policies(point)
     }
 
-    fn factory(&self, profile: &Profile, scenario: &Scenario) -> PolicyFactory {
-        let known = PolicyFactory::new(profile, scenario.baselines);
+    fn oracle(&self, point: usize) -> Option<OraclePlan> {
+        self.plan.points[point].oracle
+    }
+
+    fn factory(&self, deployment: &Deployment) -> PolicyFactory {
+        let known = PolicyFactory::on(deployment);
         self.registered
             .iter()
             .fold(known, |factory, register| register(factory))
+    }
+}
+
+/// Whether point `number` of the product of `axes` is one of the grid that keeps at most `most` values of each.
+fn of_coarse_grid(axes: &[Axis], number: usize, most: Option<usize>) -> bool {
+    match most {
+        None => true,
+        Some(0) => false,
+        Some(most) => axes.iter().zip(indices(axes, number)).all(|(axis, index)| {
+            let all: Vec<usize> = (0..axis.values.len()).collect();
+            thin(&all, most).contains(&index)
+        }),
     }
 }
 
@@ -296,16 +383,21 @@ fn bare(error: &ScenarioError) -> String {
     text.trim_start_matches("--set ").to_owned()
 }
 
+/// Index of each axis' value at point `rest` of their product.
+fn indices(axes: &[Axis], mut rest: usize) -> Vec<usize> {
+    let mut indices = vec![0; axes.len()];
+    for (index, axis) in axes.iter().enumerate().rev() {
+        indices[index] = rest % axis.values.len();
+        rest /= axis.values.len();
+    }
+    indices
+}
+
 /// Every combination of the axes' values, the last axis fastest.
 fn product(axes: &[Axis]) -> impl Iterator<Item = Vec<(String, toml::Value)>> {
     let size = axes.iter().map(|axis| axis.values.len()).product::<usize>();
-    (0..size).map(move |mut rest| {
-        let mut indices = vec![0; axes.len()];
-        for (index, axis) in axes.iter().enumerate().rev() {
-            indices[index] = rest % axis.values.len();
-            rest /= axis.values.len();
-        }
-        let chosen = axes.iter().zip(indices);
+    (0..size).map(move |number| {
+        let chosen = axes.iter().zip(indices(axes, number));
         chosen
             .flat_map(|(axis, index)| {
                 axis.info
@@ -362,16 +454,18 @@ fn profile_info(profile: &Profile, sha256: &str) -> ProfileInfo {
 fn point_plan(
     sweep: usize,
     values: &[(String, toml::Value)],
-    scenario: Result<Scenario, String>,
+    found: Result<(Scenario, Found), String>,
+    oracle: Option<OracleSpec>,
 ) -> PointPlan {
     let values = values
         .iter()
         .map(|(key, value)| (key.clone(), as_json(value)))
         .collect();
-    let (scenario, error) = match scenario {
-        Ok(scenario) => (scenario, None),
-        Err(error) => (Scenario::default(), Some(error)),
+    let (scenario, trace_sha256, error) = match found {
+        Ok((scenario, found)) => (scenario, found.trace_sha256, None),
+        Err(error) => (Scenario::default(), None, Some(error)),
     };
+    let most = |asked: Option<u32>, there: u32| asked.map_or(there, |asked| asked.min(there));
     PointPlan {
         sweep,
         values,
@@ -383,7 +477,14 @@ fn point_plan(
         slots: (scenario.frame.length_s / scenario.frame.slot_s).round() as u32,
         slot_s: scenario.frame.slot_s,
         replicates: scenario.output.bootstrap_replicates,
-        scenario_sha256: bytes_sha256(scenario.to_toml().as_bytes()),
+        oracle: oracle.filter(|_| error.is_none()).map(|of| OraclePlan {
+            seeds: most(of.seeds, scenario.seeds),
+            frames: most(of.frames, scenario.frames),
+        }),
+        scenario_sha256: {
+            let text = scenario.to_toml() + &trace_sha256.unwrap_or_default();
+            bytes_sha256(text.as_bytes())
+        },
         error,
     }
 }

@@ -55,6 +55,8 @@ pub struct SweepFile {
     pub set: toml::Table,
     /// What `--quick` changes.
     pub quick: Option<Quick>,
+    /// Where the upper bound is computed, in every sweep that does not say otherwise; without it nowhere.
+    pub oracle: Option<OracleSpec>,
     /// The sweeps.
     #[serde(default, rename = "sweep")]
     pub sweeps: Vec<SweepSpec>,
@@ -69,6 +71,31 @@ pub struct Quick {
     /// Scenario keys, e.g. `frames`.
     #[serde(default)]
     pub set: toml::Table,
+}
+
+/// The grid of the upper bound (`docs/oracle.md`), coarser than the sweep's: it takes longer than a policy does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OracleSpec {
+    /// Most values of an axis: the first, the last and some between; 0: none at all. Without it every value.
+    pub points: Option<usize>,
+    /// Seeds, from the first; without it all.
+    pub seeds: Option<u32>,
+    /// Frames of each seed, from frame 0; without it all.
+    pub frames: Option<u32>,
+}
+
+impl OracleSpec {
+    fn check(&self) -> Result<(), String> {
+        for (key, value) in [("seeds", self.seeds), ("frames", self.frames)] {
+            if value == Some(0) {
+                return Err(format!(
+                    "oracle.{key} = 0: must be at least 1; oracle.points = 0 computes no bound"
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One `[[sweep]]`: the product of its axes.
@@ -86,6 +113,8 @@ pub struct SweepSpec {
     /// Scenario keys set for this sweep.
     #[serde(default)]
     pub set: toml::Table,
+    /// Where the upper bound is computed, in place of what the file says.
+    pub oracle: Option<OracleSpec>,
     /// The axes.
     #[serde(default, rename = "axis")]
     pub axes: Vec<AxisSpec>,
@@ -178,7 +207,14 @@ impl SweepFile {
         {
             return Err(fail("quick.points = 0: must be at least 1".into()));
         }
+        if let Some(oracle) = this.oracle {
+            oracle.check().map_err(&fail)?;
+        }
         for (index, sweep) in this.sweeps.iter().enumerate() {
+            if let Some(oracle) = sweep.oracle {
+                let named = |problem| fail(format!("sweep {:?}: {problem}", sweep.name));
+                oracle.check().map_err(named)?;
+            }
             if sweep.name.is_empty() {
                 return Err(fail(format!("sweep {index}: name must not be empty")));
             }

@@ -1,11 +1,12 @@
 //! From the tallies of a point to the rows of the dataset.
 
+use crate::oracle::{Bound, Bounds};
 use crate::plan::{Plan, PointPlan};
 use crate::tally::{BITS_BINS, Bin, DeviceTally, FRACTION_BINS, SLOT_BINS, Tally};
 use enachi_core::record::{Outcome, StopReason};
 use enachi_data::sweep::{
-    AxisColumn, AxisValues, CutRow, DeviceRow, ExampleRow, HistogramRow, PairRow, PointRow,
-    PointTables, SeedRow, SlotRow, TrajectoryRow,
+    AxisColumn, AxisValues, CutRow, DeviceRow, ExampleRow, HistogramRow, OracleRow, PairRow,
+    PointRow, PointTables, SeedRow, SlotRow, TrajectoryRow,
 };
 use enachi_sim::bootstrap::{accuracies, interval, seed_means};
 
@@ -27,12 +28,13 @@ pub fn axis_columns(plan: &Plan) -> Vec<(String, bool)> {
     columns
 }
 
-/// All rows of point number `point`; `outcomes` has one entry per policy.
+/// All rows of point number `point`; `outcomes` has one entry per policy, `bounds` one per seed of the upper bound.
 pub fn tables(
     plan: &Plan,
     columns: &[(String, bool)],
     point: usize,
     outcomes: &[PolicyOutcome],
+    bounds: &[Bounds],
 ) -> PointTables {
     let at = At {
         plan: &plan.points[point],
@@ -59,6 +61,10 @@ pub fn tables(
             }
         }
     }
+    let bounded = policies.iter().enumerate();
+    tables.oracle = bounded
+        .filter_map(|(index, policy)| at.oracle(policy, index, bounds))
+        .collect();
     for (first, a) in replicates.iter().enumerate() {
         for (second, b) in replicates.iter().enumerate() {
             if let (Some(a), Some(b), true) = (a, b, first != second) {
@@ -509,6 +515,42 @@ impl At<'_> {
                     }
                 )
             }));
+    }
+
+    /// The bound of policy number `index`, unless it failed in some seed. Seeds count by the worth of their tasks.
+    fn oracle(&self, policy: &str, index: usize, bounds: &[Bounds]) -> Option<OracleRow> {
+        let of_seed = |bounds: &Bounds| bounds.policies.get(index).copied().flatten();
+        let seeds: Vec<Bound> = bounds.iter().map(of_seed).collect::<Option<_>>()?;
+        let plan = self.plan.oracle.filter(|_| !seeds.is_empty())?;
+        let sum = |of: &dyn Fn(&Bound) -> f64| seeds.iter().map(of).sum::<f64>();
+        let worth = sum(&|b| b.worth);
+        let mean = |of: &dyn Fn(&Bound) -> f64| sum(&|b| b.worth * of(b)) / worth;
+        let device_frames: u64 = seeds.iter().map(|b| b.device_frames).sum();
+        let accuracy = mean(&|b| b.accuracy);
+        let (bound, blind_bound) = (mean(&|b| b.bound), mean(&|b| b.blind_bound));
+        let of = |bound: f64| {
+            if bound > 0.0 {
+                accuracy / bound
+            } else {
+                f64::NAN
+            }
+        };
+        Some(keyed!(
+            self,
+            policy,
+            OracleRow {
+                seeds: seeds.len() as u64,
+                frames: u64::from(plan.frames),
+                tasks: seeds.iter().map(|b| b.tasks).sum(),
+                accuracy,
+                energy_j: per(sum(&|b| b.energy_j), device_frames),
+                bound,
+                share: of(bound),
+                kept: mean(&|b| b.kept),
+                blind_bound,
+                blind_share: of(blind_bound),
+            }
+        ))
     }
 
     fn pair(&self, [policy, other]: [&str; 2], a: &Replicates, b: &Replicates) -> PairRow {

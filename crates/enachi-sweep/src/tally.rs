@@ -189,10 +189,51 @@ pub struct Example {
 /// Slot, checkpoint; gain, power \[W\], bits, power queue \[W\].
 pub type ExampleSlot = (u32, u32, [f64; 4]);
 
+/// What the bootstrap draws at its first level: images, each network's own, and behind them the tasks (device, frame) of curves.
+#[derive(Clone, Debug)]
+pub struct Clusters {
+    /// All of them.
+    pub count: usize,
+    /// First image of each device's network.
+    first: Vec<usize>,
+    /// Images of all networks.
+    images: usize,
+}
+
+impl Clusters {
+    /// Those of `frames` frames.
+    pub fn new(deployment: &Deployment, frames: usize) -> Self {
+        let mut images = 0;
+        let networks = deployment.networks.iter().map(|network| {
+            images += network.images;
+            images - network.images
+        });
+        let of_network: Vec<usize> = networks.collect();
+        let curves = deployment.networks.iter().any(|n| n.images == 0);
+        let devices = &deployment.devices;
+        Self {
+            count: images + if curves { frames * devices.len() } else { 0 },
+            first: devices.iter().map(|d| of_network[d.network]).collect(),
+            images,
+        }
+    }
+
+    fn of(&self, record: &FrameRecord) -> usize {
+        match record.image {
+            Some(image) => self.first[record.device as usize] + image as usize,
+            None => {
+                let devices = self.first.len();
+                self.images + record.frame as usize * devices + record.device as usize
+            }
+        }
+    }
+}
+
 /// Counts what a runner hands over.
 pub struct Tallying<'a> {
     tally: Tally,
     names: &'a Names,
+    of_record: &'a Clusters,
     clusters: ClusterTally,
     cuts: Vec<u64>,
     stop_slots: Vec<u64>,
@@ -213,7 +254,12 @@ const REASONS: usize = StopReason::ALL.len();
 
 impl<'a> Tallying<'a> {
     /// Nothing counted yet. `names` are the deployment's; `example` keeps one device-frame.
-    pub fn new(deployment: &Deployment, names: &'a Names, clusters: usize, example: bool) -> Self {
+    pub fn new(
+        deployment: &Deployment,
+        names: &'a Names,
+        clusters: &'a Clusters,
+        example: bool,
+    ) -> Self {
         let scenario = &deployment.scenario;
         let windows = scenario.frames.min(WINDOWS) as usize;
         let devices = deployment.devices.iter().map(|device| DeviceTally {
@@ -227,7 +273,8 @@ impl<'a> Tallying<'a> {
                 ..Tally::default()
             },
             names,
-            clusters: ClusterTally::new(clusters),
+            of_record: clusters,
+            clusters: ClusterTally::new(clusters.count),
             cuts: vec![0; names.cuts.len()],
             stop_slots: vec![0; REASONS * SLOT_BINS],
             fractions: vec![0; REASONS * FRACTION_BINS],
@@ -331,12 +378,10 @@ impl Sink for Tallying<'_> {
         let right = u64::from(record.correct);
         let settled = record.frame >= self.warmup_frames;
         let device = record.device as usize;
-        let devices = self.tally.devices.len();
         let task = record.outcome != Outcome::NoTask;
         if task {
-            let number = record.frame as usize * devices + device;
-            let image = record.image.map(|image| image as usize);
-            self.clusters.add(image.unwrap_or(number), record.correct);
+            let cluster = self.of_record.of(&record);
+            self.clusters.add(cluster, record.correct);
             self.histograms(&record);
         }
         if self.example_frame == Some(record.frame) && device == 0 {

@@ -1,14 +1,14 @@
 //! Running the runs of a shard on all cores.
 
-use crate::journal::{Entry, Journal, JournalError};
-use crate::plan::{Run, Runs};
+use crate::journal::{Done, Entry, Journal, JournalError};
+use crate::oracle::bounds;
+use crate::plan::{Job, OraclePlan, Run, Runs};
 use crate::points::Setting;
-use crate::tally::{Tally, Tallying};
+use crate::tally::{Clusters, Tallying};
 use crate::{Monitor, Watch};
-use enachi_core::profile::Profile;
 use enachi_core::record::Names;
 use enachi_sim::bootstrap::ClusterWeights;
-use enachi_sim::deployment::Deployment;
+use enachi_sim::deployment::{Deployment, Profiles};
 use enachi_sim::policies::PolicyFactory;
 use enachi_sim::runner::Runner;
 use enachi_sim::scenario::Scenario;
@@ -29,8 +29,9 @@ struct Point {
     deployment: Deployment,
     factory: PolicyFactory,
     names: Names,
-    clusters: usize,
+    clusters: Clusters,
     weights: ClusterWeights,
+    oracle: Option<OraclePlan>,
     /// One per policy of the sweep, or why it cannot run here.
     variants: Vec<Result<Variant, String>>,
 }
@@ -38,15 +39,15 @@ struct Point {
 impl Point {
     fn new(
         scenario: Scenario,
-        profile: &Profile,
+        profiles: Profiles,
         policies: &[String],
+        oracle: Option<OraclePlan>,
         setting: &dyn Setting,
     ) -> Result<Self, String> {
-        let factory = setting.factory(profile, &scenario);
         let (seed, replicates) = (scenario.seed, scenario.output.bootstrap_replicates);
         let frames = scenario.frames as usize;
-        let mut deployment =
-            Deployment::new(scenario, profile.clone()).map_err(|e| e.to_string())?;
+        let mut deployment = Deployment::new(scenario, profiles).map_err(|e| e.to_string())?;
+        let factory = setting.factory(&deployment);
         // One after the other, so that a policy that cannot run here does not keep the others from running.
         let variants = policies
             .iter()
@@ -58,43 +59,70 @@ impl Point {
                     .ok_or_else(|| format!("{label}: no policy"))
             })
             .collect();
-        // A sweep runs on one profile; groups that name their own have been refused.
-        let clusters = match deployment.networks[0].images {
-            0 => frames * deployment.devices.len(),
-            images => images,
-        };
+        let clusters = Clusters::new(&deployment, frames);
         Ok(Self {
             names: deployment.names(policies.to_vec()),
-            weights: ClusterWeights::new(seed, replicates, clusters),
+            weights: ClusterWeights::new(seed, replicates, clusters.count),
             deployment,
             factory,
             clusters,
+            oracle,
             variants,
         })
     }
 
     /// `None` when cancelled.
-    fn run(&self, run: Run, cancel: &AtomicBool) -> Option<Result<Box<Tally>, String>> {
-        let variant = match &self.variants[run.policy] {
+    fn run(&self, run: Run, cancel: &AtomicBool) -> Option<Result<Done, String>> {
+        match run.job {
+            Job::Policy(policy) => self.run_policy(policy, run.seed, cancel),
+            Job::Oracle => self.run_oracle(run.seed, cancel),
+        }
+    }
+
+    fn seed(&self, number: usize) -> u64 {
+        self.deployment.scenario.seed.wrapping_add(number as u64)
+    }
+
+    fn run_oracle(&self, seed: usize, cancel: &AtomicBool) -> Option<Result<Done, String>> {
+        let started = Instant::now();
+        let found = bounds(
+            &self.deployment,
+            &self.factory,
+            &self.variants,
+            self.oracle?,
+            self.seed(seed),
+            cancel,
+        )?;
+        Some(found.map(|mut bounds| {
+            bounds.wall_s = started.elapsed().as_secs_f64();
+            Done::Oracle(bounds)
+        }))
+    }
+
+    fn run_policy(
+        &self,
+        policy: usize,
+        seed: usize,
+        cancel: &AtomicBool,
+    ) -> Option<Result<Done, String>> {
+        let variant = match &self.variants[policy] {
             Ok(variant) => variant.clone(),
             Err(error) => return Some(Err(error.clone())),
         };
         let started = Instant::now();
         let scenario = &self.deployment.scenario;
-        let seed = scenario.seed.wrapping_add(run.seed as u64);
         let runner = Runner::new(
             &self.deployment,
             &self.factory,
             variant,
-            run.policy as u16,
-            seed,
+            policy as u16,
+            self.seed(seed),
         );
         let mut runner = match runner {
             Ok(runner) => runner,
             Err(error) => return Some(Err(error.to_string())),
         };
-        let mut tallying =
-            Tallying::new(&self.deployment, &self.names, self.clusters, run.seed == 0);
+        let mut tallying = Tallying::new(&self.deployment, &self.names, &self.clusters, seed == 0);
         for frame in 0..scenario.frames {
             if cancel.load(Ordering::Relaxed) {
                 return None;
@@ -105,7 +133,7 @@ impl Point {
         }
         Some(tallying.finish(&self.weights).map(|mut tally| {
             tally.wall_s = started.elapsed().as_secs_f64();
-            Box::new(tally)
+            Done::Policy(Box::new(tally))
         }))
     }
 }
@@ -149,11 +177,12 @@ impl<'a> Points<'a> {
         let mut place = lock(&place);
         let made = place.get_or_insert_with(|| {
             let made = caught(|| {
-                let (scenario, profile) = self.setting.scenario(point)?;
+                let (scenario, profiles) = self.setting.scenario(point)?;
                 Point::new(
                     scenario,
-                    &profile,
+                    profiles,
                     self.setting.policies(point),
+                    self.setting.oracle(point),
                     self.setting,
                 )
             });

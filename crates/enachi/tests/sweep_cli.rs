@@ -251,3 +251,45 @@ fn a_full_disk_loses_nothing_that_was_finished() {
     assert_eq!(run(folder.path(), &["sweep.toml", "--quiet"]).0, 0);
     assert_eq!(lines(&journal(folder.path())), 9);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_merge_on_a_full_disk_leaves_nothing_half_done() {
+    let folder = workplace(SWEEP);
+    let args = [
+        "run",
+        "sweep.toml",
+        "--shard",
+        "0/1",
+        "--out",
+        "out",
+        "--quiet",
+    ];
+    assert_eq!(run(folder.path(), &args).0, 0);
+    let binary = env!("CARGO_BIN_EXE_enachi");
+    let command = format!("trap '' XFSZ; ulimit -f 4; exec {binary} sweep merge out");
+    let output = Command::new("bash")
+        .current_dir(folder.path())
+        .args(["-c", &command])
+        .output()
+        .expect("bash runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(
+        errors.contains(".parquet") && errors.contains("File too large"),
+        "{errors}"
+    );
+    let left: Vec<String> = std::fs::read_dir(folder.path().join("out"))
+        .expect("readable")
+        .map(|entry| {
+            entry
+                .expect("readable")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .filter(|name| name != "plan.json" && name != "parts")
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(run(folder.path(), &["merge", "out", "--quiet"]).0, 0);
+}

@@ -13,8 +13,8 @@ pub use manifest::{
     AxisInfo, FORMAT, FORMAT_VERSION, Failure, FileInfo, Manifest, ProfileInfo, SweepInfo,
 };
 pub use rows::{
-    CurveRow, CutRow, DeviceRow, ExampleRow, HistogramRow, PairRow, PointRow, SeedRow, SlotRow,
-    TrajectoryRow,
+    CurveRow, CutRow, DeviceRow, ExampleRow, HistogramRow, OracleRow, PairRow, PointRow, SeedRow,
+    SlotRow, TrajectoryRow,
 };
 pub use write::{DatasetWriter, PointTables, write_atomically};
 
@@ -29,7 +29,7 @@ use table::{Row, Value, read_batches};
 pub const MANIFEST_FILE: &str = "sweep.json";
 
 /// The Parquet files of a dataset.
-pub const TABLES: [&str; 10] = [
+pub const TABLES: [&str; 11] = [
     "points.parquet",
     "seeds.parquet",
     "pairs.parquet",
@@ -39,6 +39,7 @@ pub const TABLES: [&str; 10] = [
     "devices.parquet",
     "examples.parquet",
     "slots.parquet",
+    "oracle.parquet",
     "curves.parquet",
 ];
 
@@ -135,6 +136,8 @@ pub struct Dataset {
     pub examples: Vec<ExampleRow>,
     /// Their slots.
     pub slots: Vec<SlotRow>,
+    /// Upper bounds, where they were asked for.
+    pub oracle: Vec<OracleRow>,
     /// Curves of the profiles.
     pub curves: Vec<CurveRow>,
 }
@@ -191,6 +194,7 @@ impl Dataset {
             devices: read(folder, "devices")?,
             examples: read(folder, "examples")?,
             slots: read(folder, "slots")?,
+            oracle: read(folder, "oracle")?,
             curves: read(folder, "curves")?,
             manifest,
         })

@@ -333,6 +333,38 @@ row! {
 }
 
 row! {
+    /// One policy at one point against the upper bound (`docs/oracle.md`), over the first frames of the first seeds.
+    OracleRow {
+        /// Name of the sweep.
+        sweep: String,
+        /// Number of the point.
+        point: u64,
+        /// Policy.
+        policy: String,
+        /// Seeds that it is over.
+        seeds: u64,
+        /// Frames of each, from frame 0.
+        frames: u64,
+        /// Device-frames with a task among them.
+        tasks: u64,
+        /// Right answers of the policy there, weighted by device as the bound is.
+        accuracy: f64,
+        /// Mean energy per device-frame there, warm-up included \[J\].
+        energy_j: f64,
+        /// No policy is right more often with the larger of the allowance and what this one spent, gains and answers known.
+        bound: f64,
+        /// `accuracy` over `bound`.
+        share: f64,
+        /// `bound` is loose by at most the difference to this.
+        kept: f64,
+        /// The bound where answers are known only as well as their entropy tells; of the expectation over tasks.
+        blind_bound: f64,
+        /// `accuracy` over `blind_bound`.
+        blind_share: f64,
+    }
+}
+
+row! {
     /// One checkpoint of a stream: measured accuracy beside ENACHI (14).
     CurveRow {
         /// Name of the network.

@@ -3,8 +3,8 @@
 use super::table::{Row, TableWriter, Value};
 use super::{
     AXIS_PREFIX, AxisColumn, AxisValues, CurveRow, CutRow, DatasetError, DeviceRow, ExampleRow,
-    FileInfo, HistogramRow, MANIFEST_FILE, Manifest, PairRow, PointRow, SeedRow, SlotRow, TABLES,
-    TrajectoryRow, file_sha256,
+    FileInfo, HistogramRow, MANIFEST_FILE, Manifest, OracleRow, PairRow, PointRow, SeedRow,
+    SlotRow, TABLES, TrajectoryRow, file_sha256,
 };
 use arrow_schema::DataType;
 use std::fs::File;
@@ -34,6 +34,8 @@ pub struct PointTables {
     pub examples: Vec<ExampleRow>,
     /// Their slots.
     pub slots: Vec<SlotRow>,
+    /// One per policy, where the upper bound was asked for.
+    pub oracle: Vec<OracleRow>,
 }
 
 /// A dataset being written. Nothing of an older one in the folder is touched before [`DatasetWriter::finish`].
@@ -66,6 +68,7 @@ impl DatasetWriter {
             columns::<DeviceRow>(),
             columns::<ExampleRow>(),
             columns::<SlotRow>(),
+            columns::<OracleRow>(),
             columns::<CurveRow>(),
         ];
         let tables = TABLES
@@ -99,6 +102,7 @@ impl DatasetWriter {
             DeviceRow::arrays(&of.devices),
             ExampleRow::arrays(&of.examples),
             SlotRow::arrays(&of.slots),
+            OracleRow::arrays(&of.oracle),
         ];
         for (table, arrays) in self.tables.iter_mut().zip(arrays) {
             table.append(arrays)?;
@@ -116,7 +120,7 @@ impl DatasetWriter {
         if let Some(table) = self.tables.last_mut() {
             table.append(CurveRow::arrays(curves))?;
         }
-        for (name, table) in TABLES.iter().zip(self.tables) {
+        for (name, table) in TABLES.iter().zip(std::mem::take(&mut self.tables)) {
             let rows = table.finish()?;
             let sha256 = file_sha256(&temporary(&self.folder.join(name)))?;
             manifest
@@ -132,6 +136,15 @@ impl DatasetWriter {
             serde_json::to_string_pretty(&manifest).map_err(|e| DatasetError::damaged(&path, e))?;
         write_atomically(&path, (text + "\n").as_bytes())?;
         Ok(manifest)
+    }
+}
+
+impl Drop for DatasetWriter {
+    /// Tables that were not published are of no use to anyone; published ones have their names by now.
+    fn drop(&mut self) {
+        for name in TABLES {
+            let _ = std::fs::remove_file(temporary(&self.folder.join(name)));
+        }
     }
 }
 

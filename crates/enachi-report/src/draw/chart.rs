@@ -2,25 +2,20 @@
 
 use super::ink::{Ink, Style};
 use super::scale::{Scale, short, tick};
-use super::{Drawing, Pen, Type, dots, fitted, plain, text_width};
-use crate::labels::{self, Box2};
+use super::{Drawing, Pen, fitted, plain, text_width};
 use kuva::plot::{LegendPosition, LinePlot};
 use kuva::render::layout::{ComputedLayout, Layout, TickFormat};
 use kuva::render::plots::Plot;
-use kuva::render::render::{Scene, TextAnchor, render_multiple};
+use kuva::render::render::{Scene, render_multiple};
 use kuva::render::theme::Theme;
 use std::sync::Arc;
 
-const NAME_SIZE: u32 = 13;
-const TICK_SIZE: u32 = 12;
+pub(super) const NAME_SIZE: u32 = 13;
+pub(super) const TICK_SIZE: u32 = 12;
 const LABEL_SIZE: u32 = 13;
 const TITLE_SIZE: u32 = 14;
-/// Distance of two names at the end of their series \[px\].
-const NAME_GAP: f64 = 15.5;
 /// Longest name beside a series \[px\].
-const NAME_WIDTH: f64 = 190.0;
-/// The same for names that stand among the points.
-const BESIDE_WIDTH: f64 = 330.0;
+pub(super) const NAME_WIDTH: f64 = 190.0;
 /// Series that all show their bands, at most.
 pub const BANDS: usize = 6;
 /// Points of a [`Mark::Path`] that answer to the pointer at most.
@@ -72,7 +67,7 @@ pub struct Point {
 pub struct Series {
     /// Name, written beside it; empty for none.
     pub name: String,
-    /// Colour and dashes: number of the category.
+    /// Colour, shape of the dots and dashes: number of the category.
     pub category: usize,
     /// Drawn so.
     pub mark: Mark,
@@ -82,14 +77,8 @@ pub struct Series {
     pub points: Vec<Point>,
 }
 
-/// A curve on the page, its name, and the series that it stands for.
-type Named<'a> = (Vec<(f64, f64)>, String, &'a Series);
-
-/// Where a name is written, how it is anchored, and the line that leads to its curve.
-type NamePlace = (Box2, TextAnchor, Option<[(f64, f64); 2]>);
-
 impl Series {
-    fn ink(&self) -> Ink {
+    pub(super) fn ink(&self) -> Ink {
         Ink::Series(self.category)
     }
 
@@ -277,7 +266,7 @@ impl Chart {
     }
 
     /// The points of `series` that the axes can show.
-    fn visible<'a>(&'a self, series: &'a Series) -> impl Iterator<Item = &'a Point> {
+    pub(super) fn visible<'a>(&'a self, series: &'a Series) -> impl Iterator<Item = &'a Point> {
         let fits = |value: f64, scale: Scale| value.is_finite() && (!scale.log || value > 0.0);
         series
             .points
@@ -285,7 +274,7 @@ impl Chart {
             .filter(move |p| fits(p.x, self.x.scale) && fits(p.y, self.y.scale))
     }
 
-    fn y_in_range(&self, y: f64) -> f64 {
+    pub(super) fn y_in_range(&self, y: f64) -> f64 {
         y.clamp(self.y.scale.low, self.y.scale.high)
     }
 
@@ -316,7 +305,7 @@ impl Chart {
         );
     }
 
-    fn shown_rules(&self) -> impl Iterator<Item = &Rule> {
+    pub(super) fn shown_rules(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(|rule| {
             let scale = if rule.upright {
                 self.x.scale
@@ -338,33 +327,6 @@ impl Chart {
                 let y = page.map_y(rule.at);
                 pen.line((left, y), (right, y), Ink::Muted, 1.3, "5 3");
             }
-        }
-    }
-
-    /// Names of the rules, over everything else, on a ground that keeps them legible.
-    fn name_rules(&self, pen: &mut Pen<'_>, page: &ComputedLayout) {
-        let (left, top) = (page.margin_left, page.margin_top);
-        for rule in self.shown_rules().filter(|rule| !rule.name.is_empty()) {
-            let width = text_width(&rule.name, TICK_SIZE);
-            let (x, y) = if rule.upright {
-                let x = page.map_x(rule.at);
-                let fits = x + width + 8.0 < page.width;
-                (if fits { x + 5.0 } else { x - 5.0 - width }, top + 11.0)
-            } else {
-                let y = page.map_y(rule.at);
-                let x = if rule.name_right {
-                    page.width - page.margin_right - width - 6.0
-                } else {
-                    left + 6.0
-                };
-                (x, if y - top < 16.0 { y + 13.0 } else { y - 5.0 })
-            };
-            pen.ground((x - 2.0, y - 11.0), (width + 4.0, 14.0));
-            pen.text(
-                (x, y),
-                &rule.name,
-                Type::new(TICK_SIZE, TextAnchor::Start, Ink::Muted),
-            );
         }
     }
 
@@ -390,9 +352,17 @@ impl Chart {
                         let at = |v: f64| (page.map_x(clamp(v)), y);
                         pen.line(at(low), at(high), ink, 1.6, "");
                     }
-                    pen.dot((x, y), if series.strong { 6.0 } else { 4.8 }, ink);
+                    pen.mark(
+                        (x, y),
+                        if series.strong { 6.0 } else { 4.8 },
+                        series.category,
+                    );
                 }
-                Mark::Line => pen.dot((x, y), if series.strong { 4.0 } else { 3.2 }, ink),
+                Mark::Line => pen.mark(
+                    (x, y),
+                    if series.strong { 4.0 } else { 3.2 },
+                    series.category,
+                ),
                 Mark::Path => pen.target((x - 4.0, y - 4.0), (8.0, 8.0)),
             };
             let thinned = series.mark == Mark::Path && index % stride != 0;
@@ -403,210 +373,11 @@ impl Chart {
             }
         }
     }
-
-    fn name_at_end(&self, pen: &mut Pen<'_>, page: &ComputedLayout) {
-        let right = page.width - page.margin_right;
-        let mut names: Vec<(f64, &Series, (f64, f64))> = self
-            .series
-            .iter()
-            .filter(|s| !s.name.is_empty())
-            .filter_map(|s| {
-                let last = self.visible(s).last()?;
-                let end = (page.map_x(last.x), page.map_y(self.y_in_range(last.y)));
-                Some((end.1, s, end))
-            })
-            .collect();
-        names.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let top = page.margin_top + 2.0;
-        let bottom = page.height - page.margin_bottom - 2.0;
-        let mut heights: Vec<f64> = names.iter().map(|n| n.0).collect();
-        spread(&mut heights, top, bottom, NAME_GAP);
-        for ((_, series, end), y) in names.into_iter().zip(heights) {
-            let start = right + 18.0;
-            pen.path(
-                &[(end.0 + 5.0, end.1), (right + 6.0, y), (start - 3.0, y)],
-                series.ink(),
-                0.9,
-                "",
-            );
-            let mut kind = Type::new(NAME_SIZE, TextAnchor::Start, Ink::Name(series.category));
-            kind.bold = series.strong;
-            let name = fitted(&series.name, NAME_SIZE, NAME_WIDTH);
-            pen.text((start, y + 4.5), &name, kind);
-        }
-    }
-
-    fn name_beside(&self, pen: &mut Pen<'_>, page: &ComputedLayout) {
-        let at = |p: &Point| (page.map_x(p.x), page.map_y(self.y_in_range(p.y)));
-        // Series that are one dot in the same place share a name: nothing could tell theirs apart.
-        let mut groups: Vec<Named<'_>> = Vec::new();
-        for series in self.series.iter().filter(|s| !s.name.is_empty()) {
-            let curve: Vec<(f64, f64)> = self.visible(series).map(at).collect();
-            let near = |other: &[(f64, f64)]| match (curve.as_slice(), other) {
-                ([a], [b]) => (a.0 - b.0).hypot(a.1 - b.1) < 5.0,
-                _ => false,
-            };
-            match groups.iter_mut().find(|(other, ..)| near(other)) {
-                Some((_, name, _)) => {
-                    *name += ", ";
-                    *name += &series.name;
-                }
-                None if curve.is_empty() => {}
-                None => groups.push((curve, series.name.clone(), series)),
-            }
-        }
-        let height = f64::from(NAME_SIZE) * 1.2;
-        let curves: Vec<Vec<(f64, f64)>> = groups.iter().map(|g| g.0.clone()).collect();
-        let sizes: Vec<(f64, f64)> = groups
-            .iter()
-            .map(|g| (text_width(&g.1, NAME_SIZE).min(BESIDE_WIDTH), height))
-            .collect();
-        let frame = Box2 {
-            x: page.margin_left + 2.0,
-            y: page.margin_top + 2.0,
-            width: page.width - page.margin_left - page.margin_right + 12.0,
-            height: page.height - page.margin_top - page.margin_bottom - 4.0,
-        };
-        let alone = curves.iter().all(|curve| curve.len() == 1);
-        let places: Vec<NamePlace> = if alone {
-            let dots: Vec<(f64, f64)> = curves.iter().map(|curve| curve[0]).collect();
-            let spots = dots::place(&dots, &sizes, &self.intervals(page), frame);
-            let place = |((x, y), spot): (&(f64, f64), dots::Spot)| {
-                let name = spot.name;
-                let nearest = (
-                    x.clamp(name.x, name.x + name.width),
-                    y.clamp(name.y, name.y + name.height),
-                );
-                let anchor = if name.x > *x {
-                    TextAnchor::Start
-                } else {
-                    TextAnchor::End
-                };
-                (name, anchor, spot.far.then_some([(*x, *y), nearest]))
-            };
-            dots.iter().zip(spots).map(place).collect()
-        } else {
-            let place = |place: labels::Place| {
-                let anchor = match place.ends_at_curve {
-                    true => TextAnchor::End,
-                    false => TextAnchor::Start,
-                };
-                (place.name, anchor, place.leader)
-            };
-            let places = labels::place(&curves, &sizes, frame);
-            places.into_iter().map(place).collect()
-        };
-        for ((_, name, series), (spot, anchor, leader)) in groups.iter().zip(places) {
-            if let Some([from, to]) = leader {
-                pen.line(from, to, series.ink(), 0.9, "");
-            }
-            let x = match anchor {
-                TextAnchor::End => spot.x + spot.width - 3.0,
-                _ => spot.x + 3.0,
-            };
-            let mut kind = Type::new(NAME_SIZE, anchor, Ink::Name(series.category));
-            kind.bold = series.strong;
-            pen.ground((spot.x, spot.y), (spot.width, spot.height));
-            let name = fitted(name, NAME_SIZE, BESIDE_WIDTH);
-            pen.text((x, spot.y + height * 0.8), &name, kind);
-        }
-    }
-
-    /// The intervals of all dots, as boxes.
-    fn intervals(&self, page: &ComputedLayout) -> Vec<Box2> {
-        let clamp = |v: f64, s: Scale| v.clamp(s.low, s.high);
-        let boxed = |(x0, y0): (f64, f64), (x1, y1): (f64, f64)| Box2 {
-            x: x0.min(x1) - 1.0,
-            y: y0.min(y1) - 1.0,
-            width: (x1 - x0).abs() + 2.0,
-            height: (y1 - y0).abs() + 2.0,
-        };
-        let points = self.series.iter().flat_map(|s| self.visible(s));
-        let boxes = points.flat_map(|p| {
-            let x = |v: f64| page.map_x(clamp(v, self.x.scale));
-            let y = |v: f64| page.map_y(clamp(v, self.y.scale));
-            let upright = p
-                .band
-                .map(|(low, high)| boxed((x(p.x), y(low)), (x(p.x), y(high))));
-            let level = p
-                .x_band
-                .map(|(low, high)| boxed((x(low), y(p.y)), (x(high), y(p.y))));
-            [upright, level]
-        });
-        boxes.flatten().collect()
-    }
-}
-
-/// Moves ascending `heights` so that they are `gap` apart and between `top` and `bottom`, as far as there is room, each group
-/// of crowded ones around its own middle.
-fn spread(heights: &mut [f64], top: f64, bottom: f64, gap: f64) {
-    let count = heights.len();
-    if count == 0 {
-        return;
-    }
-    let gap = gap.min((bottom - top) / count as f64);
-    // Blocks of neighbours: members and the mean of where their first member would like to be.
-    let mut blocks: Vec<(usize, f64)> = Vec::new();
-    for &wish in heights.iter() {
-        let mut block = (1, wish);
-        while let Some(&(members, start)) = blocks.last() {
-            if start + members as f64 * gap <= block.1 {
-                break;
-            }
-            let total = members + block.0;
-            let later = block.1 - members as f64 * gap;
-            let mean = (start * members as f64 + later * block.0 as f64) / total as f64;
-            blocks.pop();
-            block = (total, mean);
-        }
-        blocks.push(block);
-    }
-    let mut at = 0;
-    let mut free = top;
-    for (members, start) in blocks {
-        let room = bottom - gap * (count - at - 1) as f64;
-        let start = start.max(free).min(room);
-        for member in 0..members {
-            heights[at] = start + member as f64 * gap;
-            at += 1;
-        }
-        free = start + members as f64 * gap;
-    }
-    // The last block may have been held back by those above it.
-    for index in (0..count).rev() {
-        let most = bottom - gap * (count - 1 - index) as f64;
-        heights[index] = heights[index].min(most);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_spread_in_order_and_within_bounds() {
-        for wishes in [
-            vec![10.0, 10.0, 10.0, 200.0],
-            vec![395.0, 398.0, 399.0, 400.0],
-            vec![0.0, 100.0, 101.0, 102.0, 103.0, 400.0],
-            (0..40).map(|i| f64::from(i) * 0.1 + 200.0).collect(),
-        ] {
-            let mut heights = wishes.clone();
-            spread(&mut heights, 0.0, 400.0, 15.0);
-            let gap = 15f64.min(400.0 / wishes.len() as f64);
-            assert!(
-                heights.windows(2).all(|p| p[1] - p[0] > gap - 1e-6),
-                "{heights:?}"
-            );
-            assert!(
-                heights[0] >= -1e-6 && heights[heights.len() - 1] <= 400.0 + 1e-6,
-                "{heights:?}"
-            );
-        }
-        let mut alone = [50.0, 150.0];
-        spread(&mut alone, 0.0, 400.0, 15.0);
-        assert_eq!(alone, [50.0, 150.0]);
-    }
 
     #[test]
     fn a_chart_shows_its_names_units_and_tips_in_every_style() {

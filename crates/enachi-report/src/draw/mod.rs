@@ -4,6 +4,7 @@ pub mod chart;
 mod dots;
 pub mod ink;
 pub mod lanes;
+mod names;
 pub mod rows;
 pub mod scale;
 pub mod strips;
@@ -154,6 +155,31 @@ impl Pen<'_> {
             stroke: Some(stroke),
             stroke_width: Some(1.0),
         });
+    }
+
+    /// The dot of a category: shapes repeat after four and colours after seven, so twenty-eight can be told apart.
+    pub fn mark(&mut self, (x, y): (f64, f64), r: f64, category: usize) {
+        let ink = Ink::Series(category);
+        // As large to the eye as the circle.
+        let corners: &[(f64, f64)] = match category % 4 {
+            0 => return self.dot((x, y), r, ink),
+            1 => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
+            2 => &[(0.0, -1.25), (1.15, 0.8), (-1.15, 0.8)],
+            _ => &[(0.0, -1.3), (1.3, 0.0), (0.0, 1.3), (-1.3, 0.0)],
+        };
+        let outline: Vec<(f64, f64)> = corners
+            .iter()
+            .map(|(dx, dy)| (x + r * dx, y + r * dy))
+            .collect();
+        let (fill, stroke) = (self.colour(ink), self.colour(Ink::Back));
+        self.scene.add(Primitive::Path(Box::new(PathData {
+            d: kuva::render::render::build_path(&outline) + "Z",
+            fill: Some(fill),
+            stroke,
+            stroke_width: 1.0,
+            opacity: None,
+            stroke_dasharray: None,
+        })));
     }
 
     /// An invisible place that shows the tip of the group it is in.

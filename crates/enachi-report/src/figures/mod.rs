@@ -1,5 +1,6 @@
 //! The figures of a report: what is drawn from what. How it is drawn stands in [`crate::draw`].
 
+pub mod fairness;
 pub mod frame;
 pub mod profile;
 pub mod run;

@@ -6,7 +6,7 @@ use super::blocks::{
 use super::{Page, Sheets, difference, interval, minus, plural, published_blocks};
 use crate::ReportError;
 use crate::draw::scale::short;
-use crate::figures::{frame, profile, run as figures, time};
+use crate::figures::{fairness, frame, profile, run as figures, time};
 use crate::published::{Achieved, Ran, Setting, compare};
 use crate::run::estimate::Estimate;
 use crate::run::replay::FrameDetail;
@@ -47,7 +47,7 @@ pub fn run_page(run: &Run) -> Result<Page, ReportError> {
         "One frame",
         one_frame(run, &mut sheets),
     ));
-    if let Some(figure) = figures::devices(run) {
+    if let Some(figure) = fairness::devices(run) {
         let figure = sheets.show(figure);
         sections.push(section("fairness", "Fairness", fairness(run, figure)));
     }
@@ -353,7 +353,7 @@ fn choices(detail: &FrameDetail) -> Vec<Block> {
 
 fn fairness(run: &Run, figure: Block) -> Vec<Block> {
     let index = |value: Option<f64>| value.map_or("–".into(), |v| format!("{v:.4}"));
-    let rows = figures::fairness(run);
+    let rows = fairness::fairness(run);
     let rows = rows.iter().enumerate().map(|(policy, fair)| {
         row(
             policy == 0,

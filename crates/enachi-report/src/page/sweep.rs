@@ -48,6 +48,7 @@ fn along(sweep: &Sweep, view: &View, sheets: &mut Sheets) -> Section {
     let mut all = vec![figures::accuracy(sweep, view), figures::energy(sweep, view)];
     all.extend(figures::difference(sweep, view));
     all.push(figures::pareto(sweep, view));
+    all.extend(figures::oracle(sweep, view));
     all.extend(figures::cuts(sweep, view));
     all.extend(figures::outcomes(sweep, view));
     all.push(figures::bits(sweep, view));

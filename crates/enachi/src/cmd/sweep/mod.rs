@@ -185,8 +185,15 @@ fn plan(args: &PlanArgs) -> anyhow::Result<ExitCode> {
 fn describe(plan: &Plan, shards: u32) -> String {
     let runs = plan.runs();
     let frames: u64 = (0..runs.count()).map(|run| runs.cost(run)).sum();
+    let bounds: usize = (0..plan.points.len())
+        .map(|point| runs.of_oracle(point).len())
+        .sum();
+    let of_bounds = match bounds {
+        0 => String::new(),
+        bounds => format!(" ({bounds} of them for the upper bound)"),
+    };
     let mut text = format!(
-        "{}: {} points, {} runs, {:.2} M device-frames\n",
+        "{}: {} points, {} runs{of_bounds}, {:.2} M device-frames\n",
         plan.name,
         plan.points.len(),
         runs.count(),

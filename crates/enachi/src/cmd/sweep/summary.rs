@@ -1,7 +1,7 @@
 //! The summary of a sweep: tables with block charts, JSON, CSV.
 
 use comfy_table::Cell;
-use enachi_data::sweep::{AxisInfo, AxisValues, Dataset, PairRow, PointRow, SweepInfo};
+use enachi_data::sweep::{AxisInfo, AxisValues, Dataset, OracleRow, PairRow, PointRow, SweepInfo};
 use serde_json::{Map, Value, json};
 
 use crate::cmd::simulate::{align_right, plain_table};
@@ -97,7 +97,38 @@ fn part_tables(data: &Dataset, sweep: &SweepInfo, points: &[u64]) -> String {
     if sweep.policies.len() > 1 {
         text += &difference_table(data, sweep, points, &heads);
     }
-    text
+    text + &oracle_table(data, sweep, points, &heads)
+}
+
+/// Share of the upper bound, at the points where it was computed.
+fn oracle_table(data: &Dataset, sweep: &SweepInfo, points: &[u64], heads: &[String]) -> String {
+    let bounded = |point: u64| data.oracle.iter().any(|row| row.point == point);
+    let (points, heads): (Vec<u64>, Vec<&String>) = points
+        .iter()
+        .zip(heads)
+        .filter(|(point, _)| bounded(**point))
+        .unzip();
+    if points.is_empty() {
+        return String::new();
+    }
+    let mut table = plain_table();
+    let head = ["share of the\nupper bound, %".to_owned()].into_iter();
+    table.set_header(head.chain(heads.into_iter().cloned()));
+    for policy in &sweep.policies {
+        let share = |point: &u64| {
+            let of = |row: &&OracleRow| (row.point, &row.policy) == (*point, policy);
+            let row = data.oracle.iter().find(of);
+            let text = row.map(|r| format!("{:.1}", r.share * 100.0));
+            Cell::new(text.unwrap_or_else(|| "–".into()))
+        };
+        table.add_row(
+            [Cell::new(policy)]
+                .into_iter()
+                .chain(points.iter().map(share)),
+        );
+    }
+    align_right(&mut table, 1..points.len() + 1);
+    format!("\n{}\n", table.trim_fmt())
 }
 
 fn difference_table(data: &Dataset, sweep: &SweepInfo, points: &[u64], heads: &[String]) -> String {
@@ -152,6 +183,12 @@ fn notes(data: &Dataset) -> String {
          accuracy less ...: paired, in the same worlds; ± half the 95 % interval\n",
         widest * 100.0
     );
+    if let Some(row) = data.oracle.first() {
+        text += &format!(
+            "upper bound: for the energy that each policy spent, gains and answers known (docs/oracle.md); first {} frames of {} seed(s)\n",
+            row.frames, row.seeds
+        );
+    }
     let manifest = &data.manifest;
     text += &format!("{} points, {} runs", manifest.points, manifest.runs);
     if manifest.failed_runs > 0 {
@@ -259,6 +296,7 @@ pub fn json(data: &Dataset) -> anyhow::Result<String> {
         "failures": manifest.failures,
         "points": points,
         "pairs": serde_json::to_value(&data.pairs)?,
+        "oracle": serde_json::to_value(&data.oracle)?,
     });
     Ok(serde_json::to_string_pretty(&all)? + "\n")
 }
