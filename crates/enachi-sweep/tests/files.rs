@@ -26,7 +26,7 @@ policies = ["enachi", "best-static-cut", "device-only"]
 frames = 8
 warmup_frames = 2
 seeds = 2
-output.bootstrap_replicates = 50
+output.bootstrap_replicates = 100
 [oracle]
 points = 1
 seeds = 1
@@ -62,7 +62,7 @@ fn groups_may_run_networks_of_their_own() {
         "frames=8",
         "warmup_frames=2",
         "seeds=2",
-        "output.bootstrap_replicates=50",
+        "output.bootstrap_replicates=100",
         "channel.bandwidth_hz=2e6",
     ];
     let mut scenario = load(&scenario, &set.map(String::from)).expect("a scenario");
@@ -140,7 +140,7 @@ policies = ["best-static-cut"]
 frames = 3
 warmup_frames = 1
 seeds = 1
-output.bootstrap_replicates = 10
+output.bootstrap_replicates = 100
 [[sweep]]
 name = "band"
 [[sweep.axis]]

@@ -22,7 +22,7 @@ policies = ["enachi", "effect-dnn", "device-only"]
 frames = 20
 warmup_frames = 5
 seeds = 3
-output.bootstrap_replicates = 50
+output.bootstrap_replicates = 100
 
 [oracle]
 points = 2

@@ -17,7 +17,7 @@ policies = ["enachi", "effect-dnn"]
 frames = 10
 warmup_frames = 2
 seeds = 4
-output.bootstrap_replicates = 20
+output.bootstrap_replicates = 100
 [oracle]
 points = 1
 seeds = 1

@@ -1,6 +1,6 @@
 //! Names of a chart's series and rules: in the margin, or beside the points.
 
-use super::chart::{Chart, NAME_SIZE, NAME_WIDTH, Series, TICK_SIZE};
+use super::chart::{Chart, NAME_SIZE, NAME_WIDTH, Point, Series, TICK_SIZE};
 use super::ink::Ink;
 use super::scale::Scale;
 use super::{Pen, Type, dots, fitted, text_width};

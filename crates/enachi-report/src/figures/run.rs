@@ -9,7 +9,7 @@ use crate::draw::scale::{Scale, short, upper_part};
 use crate::draw::strips::{Strip, Strips};
 use crate::policies::{PolicyFigure, PolicyRow};
 use crate::run::Run;
-use crate::run::tally::{PolicyTally, STOP_BINS, Sums, bits_quantile};
+use crate::run::tally::{PolicyTally, STOP_BINS, bits_quantile};
 use enachi_core::record::{Outcome, StopReason};
 
 /// Accuracy with interval and energy by part.
