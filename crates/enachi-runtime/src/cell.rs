@@ -72,6 +72,9 @@ struct Tails {
 
 /// Shares of a new lag that a longer and a shorter one are taken with: late answers count at once, good times slowly.
 const LAG_SHARES: [f64; 2] = [0.5, 0.02];
+/// Most lag that is planned for, as a share of the deadline: on a machine that is starved, uploads cut short cost more right answers than
+/// late tails do.
+const MOST_LAG: f64 = 0.2;
 
 impl Cell {
     /// Put the only policy of `scenario` on `profile`.
@@ -153,7 +156,7 @@ impl Cell {
         if let Some(tails) = &mut self.tails {
             let lag_s = tails.guard_s + tails.lag_s - left_s;
             let share = LAG_SHARES[usize::from(lag_s < tails.lag_s)];
-            let most_s = (1.0 - EARLIEST_BATCH) * deadline_s;
+            let most_s = MOST_LAG * deadline_s;
             tails.lag_s = (tails.lag_s + share * (lag_s - tails.lag_s)).clamp(0.0, most_s);
         }
     }
