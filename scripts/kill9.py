@@ -46,7 +46,7 @@ def accounts(path):
     """The edge's file: name -> (spent, frames)."""
     if not path.exists():
         return {}
-    lines = path.read_text().splitlines()[1:]
+    lines = path.read_text().splitlines()[1:-1]
     words = [line.split(" ", 3) for line in lines]
     return {name: (float(spent), int(frames)) for _, spent, frames, name in words}
 

@@ -60,4 +60,4 @@ if [ -n "${proxy:-}" ]; then
 fi
 grep -h "tasks:" "$work/device.log"
 tail -n 1 "$work/edge.log"
-echo "energy queue at the edge: $(tail -n 1 "$work/queues.txt")"
+echo "energy queue at the edge: $(tail -n 2 "$work/queues.txt" | head -n 1)"

@@ -41,6 +41,7 @@ fn welcome() -> Welcome {
         spectral_cap: 7.4,
         law: PowerLaw::Constant,
         outstanding_tasks: 2,
+        replan_slots: 5,
         account: None,
     }
 }
@@ -49,8 +50,8 @@ fn grant(task: u32) -> Grant {
     Grant {
         task,
         frame: task,
-        revision: 0,
         choice: Some(Choice { cut: 1, stream: Some(0), level: None }),
+        refused: None,
         bandwidth_hz: 1e6,
         reference_power_w: 0.1,
         bits_limit: f64::INFINITY,
@@ -97,7 +98,7 @@ fuzz_target!(|data: &[u8]| {
                     let _ = edge.stop(report.task, StopReason::Certain);
                     let _ = edge.close_upload(report.task);
                 }
-                EdgeEvent::Unreported { .. } | EdgeEvent::Left => {}
+                EdgeEvent::Idle(_) | EdgeEvent::Unreported { .. } | EdgeEvent::Left => {}
             }
         }
         while let Some(event) = device.poll_event() {

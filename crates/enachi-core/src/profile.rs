@@ -164,6 +164,15 @@ pub struct Stream {
     pub samples: Samples,
 }
 
+impl Stream {
+    /// Whether every prefix of what is sent is worth something, so that plans within the frame may change how much of it is. A
+    /// picture is sent whole or not at all.
+    pub fn is_divisible(&self) -> bool {
+        let known = self.samples.images > 0 || self.surrogate.is_some();
+        self.ladder == LadderKind::Embedded && known
+    }
+}
+
 /// ENACHI (14): Â(β) = a2 − 1/(a0 β − a1) with the floor `floor` (1/classes) left of its domain.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Surrogate {

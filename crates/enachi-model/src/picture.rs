@@ -40,7 +40,44 @@ impl PictureCodec {
             Self::Webp => "webp",
         }
     }
+
+    /// The codec of a stream of a profile, by its name: `jpeg`, `jpeg-ladder`, `webp`, `webp-ladder`.
+    pub fn of_stream(name: &str) -> Option<Self> {
+        let plain = name.strip_suffix("-ladder").unwrap_or(name);
+        [Self::Jpeg, Self::Webp]
+            .into_iter()
+            .find(|codec| codec.name() == plain)
+    }
+
+    /// Decode bytes that may come from anybody, to a picture of at most `most` pixels a side, and enlarge it to `side` pixels.
+    ///
+    /// # Errors
+    /// When the bytes are damaged, or hold a picture that is larger.
+    pub fn decode_within(self, bytes: &[u8], most: u32, side: u32) -> Result<RgbCrop, DecodeError> {
+        let format = match self {
+            Self::Jpeg => image::ImageFormat::Jpeg,
+            Self::Webp => image::ImageFormat::WebP,
+        };
+        let mut reader = image::ImageReader::with_format(std::io::Cursor::new(bytes), format);
+        // Checked before any memory is taken for pixels.
+        let mut limits = image::Limits::default();
+        (limits.max_image_width, limits.max_image_height) = (Some(most), Some(most));
+        reader.limits(limits);
+        let decoded = reader.decode().map_err(|e| DecodeError(e.to_string()))?;
+        let decoded = decoded.into_rgb8();
+        let small = RgbCrop {
+            width: decoded.width(),
+            height: decoded.height(),
+            pixels: decoded.into_raw(),
+        };
+        Ok(resize_bilinear(&small, side, side))
+    }
 }
+
+/// Bytes that hold no picture that may be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the picture cannot be decoded: {0}")]
+pub struct DecodeError(String);
 
 /// One way to send a square picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,19 +124,20 @@ impl Rung {
     /// # Errors
     /// When the bytes are damaged.
     pub fn decode(&self, bytes: &[u8], side: u32) -> Result<RgbCrop, PictureError> {
-        let format = match self.codec {
-            PictureCodec::Jpeg => image::ImageFormat::Jpeg,
-            PictureCodec::Webp => image::ImageFormat::WebP,
-        };
-        let decoded = image::load_from_memory_with_format(bytes, format)
-            .map_err(|e| self.error(e.to_string()))?
-            .into_rgb8();
-        let small = RgbCrop {
-            width: decoded.width(),
-            height: decoded.height(),
-            pixels: decoded.into_raw(),
-        };
-        Ok(resize_bilinear(&small, side, side))
+        let decoded = self.codec.decode_within(bytes, self.side, side);
+        decoded.map_err(|DecodeError(reason)| self.error(reason))
+    }
+
+    /// Read what [`Display`](fmt::Display) writes.
+    pub fn parse(codec: PictureCodec, text: &str) -> Option<Self> {
+        let (side, quality) = text.split_once(" q")?;
+        let (side, quality) = (side.parse().ok()?, quality.parse().ok()?);
+        let sound = side > 0 && (1..=100).contains(&quality);
+        sound.then_some(Self {
+            codec,
+            side,
+            quality,
+        })
     }
 
     fn encode_jpeg(&self, picture: &RgbCrop) -> Result<Vec<u8>, PictureError> {
@@ -144,6 +182,39 @@ impl Rung {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rungs_are_read_as_they_are_written() {
+        let rung = Rung {
+            codec: PictureCodec::Webp,
+            side: 46,
+            quality: 18,
+        };
+        assert_eq!(Rung::parse(rung.codec, &rung.to_string()), Some(rung));
+        for wrong in [
+            "", "46", "46 q", "46 q0", "46 q101", "0 q5", "-1 q5", "46 q5 ",
+        ] {
+            assert_eq!(Rung::parse(rung.codec, wrong), None, "{wrong:?}");
+        }
+        assert_eq!(PictureCodec::of_stream("webp-ladder"), Some(rung.codec));
+        assert_eq!(PictureCodec::of_stream("pixels"), None);
+    }
+
+    #[test]
+    fn pictures_that_are_too_large_are_refused_before_they_are_decoded() {
+        for codec in [PictureCodec::Jpeg, PictureCodec::Webp] {
+            let rung = Rung {
+                codec,
+                side: 33,
+                quality: 50,
+            };
+            let bytes = rung.encode(&picture(33)).expect("a small picture");
+            assert!(codec.decode_within(&bytes, 32, 32).is_err());
+            let decoded = codec.decode_within(&bytes, 33, 40).expect("our own bytes");
+            assert_eq!((decoded.width, decoded.height), (40, 40));
+            assert!(codec.decode_within(&bytes[..20], 33, 33).is_err());
+        }
+    }
 
     /// A smooth picture with an edge in it.
     fn picture(side: u32) -> RgbCrop {

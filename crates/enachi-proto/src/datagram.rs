@@ -1,6 +1,7 @@
 //! Chunks on the air: datagrams that may be lost, doubled, reordered or made up.
 //!
-//! A datagram carries whole chunks of one task, or a piece of one chunk that is too large for a datagram. A whole chunk
+//! A datagram carries whole chunks of one task, a piece of one chunk that is too large for a datagram, or how much of the
+//! way to its next checkpoint an upload has come, for those who plan within the frame. A whole chunk
 //! takes identifier, length and payload, just the bytes that profiles count ([`chunk_bytes`]). Writing and reading take no
 //! memory beside the caller's buffer.
 
@@ -13,6 +14,7 @@ pub const MAX_PIECE_HEADER_BYTES: usize = 3 + 5 + 5;
 
 const WHOLE: u8 = 1;
 const PIECE: u8 = 2;
+const PROGRESS: u8 = 3;
 const END_OF_SLOT: u8 = 0x80;
 const END_OF_UPLOAD: u8 = 0x40;
 
@@ -135,6 +137,16 @@ pub fn write_piece(
     Some((at + take, take))
 }
 
+/// Write a datagram that says which share of the way from the last checkpoint to the next has been sent, 0..=1. Returns its
+/// length; `None` if the buffer is too small.
+pub fn write_progress(buffer: &mut [u8], prefix: Prefix, begun: f64) -> Option<usize> {
+    let at = put_prefix(buffer, PROGRESS, prefix)?;
+    let end = at + size_of::<f64>();
+    let place = buffer.get_mut(at..end)?;
+    place.copy_from_slice(&begun.to_le_bytes());
+    Some(end)
+}
+
 fn put_prefix(buffer: &mut [u8], kind: u8, prefix: Prefix) -> Option<usize> {
     *buffer.first_mut()? = kind | prefix.end.mark();
     let at = varint::put(buffer, 1, prefix.task)?;
@@ -148,17 +160,18 @@ fn put_prefix(buffer: &mut [u8], kind: u8, prefix: Prefix) -> Option<usize> {
 pub struct BadDatagram;
 
 /// A datagram, read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Datagram<'a> {
     /// What its chunks share.
     pub prefix: Prefix,
     body: Body<'a>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Body<'a> {
     Whole(&'a [u8]),
     Piece(Part<'a>),
+    Progress(f64),
 }
 
 /// A chunk or a piece of one.
@@ -210,9 +223,21 @@ impl<'a> Datagram<'a> {
                     bytes: rest,
                 })
             }
+            PROGRESS => {
+                let begun = f64::from_le_bytes(rest.try_into().ok()?);
+                Body::Progress((0.0..=1.0).contains(&begun).then_some(begun)?)
+            }
             _ => return None,
         };
         Some(Self { prefix, body })
+    }
+
+    /// Share of the way to the next checkpoint, if that is what it tells.
+    pub fn progress(&self) -> Option<f64> {
+        match self.body {
+            Body::Progress(begun) => Some(begun),
+            Body::Whole(_) | Body::Piece(_) => None,
+        }
     }
 
     /// The chunks, or the piece, in it.
@@ -220,6 +245,7 @@ impl<'a> Datagram<'a> {
         let (mut rest, mut piece) = match self.body {
             Body::Whole(rest) => (rest, None),
             Body::Piece(part) => (&[][..], Some(part)),
+            Body::Progress(_) => (&[][..], None),
         };
         std::iter::from_fn(move || {
             if let Some(part) = piece.take() {

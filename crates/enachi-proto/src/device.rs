@@ -2,7 +2,7 @@
 
 use crate::error::{ProtocolError, SessionError};
 use crate::message::{
-    Answer, Grant, Hello, Offer, Refuse, Report, Stop, ToDevice, ToEdge, Welcome,
+    Answer, Grant, Hello, Idle, Offer, Refuse, Regrant, Report, Stop, ToDevice, ToEdge, Welcome,
 };
 use crate::stream::{self, Reader};
 use std::collections::VecDeque;
@@ -14,8 +14,10 @@ pub enum DeviceEvent {
     Welcome(Welcome),
     /// It has not; nothing more comes.
     Refused(Refuse),
-    /// What to do with a task, for the first time or with new band and power.
+    /// What to do with a task.
     Granted(Grant),
+    /// New band and power for a task that was granted.
+    Regranted(Regrant),
     /// Send no more of a task.
     Stopped(Stop),
     /// The end of a task.
@@ -47,7 +49,8 @@ impl State {
 #[derive(Clone, Copy, Debug)]
 struct Task {
     number: u32,
-    revision: Option<u16>,
+    /// Last revision of its grant; `None` before the grant itself.
+    revision: Option<u32>,
     stopped: bool,
 }
 
@@ -112,7 +115,16 @@ impl DeviceSession {
                 self.disconnected();
                 self.events.push_back(DeviceEvent::Refused(refuse));
             }
-            (State::Ready, ToDevice::Grant(grant)) => self.granted(grant),
+            (State::Ready, ToDevice::Grant(grant)) => {
+                if self.revise(grant.task, 0) {
+                    self.events.push_back(DeviceEvent::Granted(grant));
+                }
+            }
+            (State::Ready, ToDevice::Regrant(regrant)) => {
+                if self.revise(regrant.task, regrant.revision) {
+                    self.events.push_back(DeviceEvent::Regranted(regrant));
+                }
+            }
             (State::Ready, ToDevice::Stop(stop)) => {
                 let task = self.tasks.iter_mut().find(|t| t.number == stop.task);
                 if let Some(task) = task.filter(|t| t.revision.is_some() && !t.stopped) {
@@ -131,15 +143,19 @@ impl DeviceSession {
         Ok(())
     }
 
-    fn granted(&mut self, grant: Grant) {
-        let Some(task) = self.tasks.iter_mut().find(|t| t.number == grant.task) else {
-            return;
+    /// Whether a grant of `revision` changes anything: the first one a task that was offered, later ones a task that is sent.
+    fn revise(&mut self, number: u32, revision: u32) -> bool {
+        let Some(task) = self.tasks.iter_mut().find(|t| t.number == number) else {
+            return false;
         };
-        let newer = task.revision.is_none_or(|last| grant.revision > last);
-        if newer && !task.stopped {
-            task.revision = Some(grant.revision);
-            self.events.push_back(DeviceEvent::Granted(grant));
+        let newer = match task.revision {
+            None => revision == 0,
+            Some(last) => revision > last && !task.stopped,
+        };
+        if newer {
+            task.revision = Some(revision);
         }
+        newer
     }
 
     /// Offer a task.
@@ -179,6 +195,12 @@ impl DeviceSession {
     pub fn report(&mut self, report: Report) -> Result<(), SessionError> {
         self.ready()?;
         self.send(&ToEdge::Report(report))
+    }
+
+    /// Report frames without a task.
+    pub fn idle(&mut self, idle: Idle) -> Result<(), SessionError> {
+        self.ready()?;
+        self.send(&ToEdge::Idle(idle))
     }
 
     /// Its deadline has passed: an answer that comes now is ignored. False if the task has ended already.

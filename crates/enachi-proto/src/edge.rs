@@ -5,8 +5,8 @@ use crate::datagram::{Datagram, Prefix};
 use crate::error::{ProtocolError, SessionError};
 use crate::limits::Limits;
 use crate::message::{
-    Answer, Grant, Hello, Offer, Refuse, RefuseReason, Report, Stop, StopReason, ToDevice, ToEdge,
-    Welcome,
+    Answer, Grant, Hello, Idle, Offer, Refuse, RefuseReason, Regrant, Report, Stop, StopReason,
+    ToDevice, ToEdge, Welcome,
 };
 use crate::stream::{self, Reader};
 use std::collections::VecDeque;
@@ -20,6 +20,8 @@ pub enum EdgeEvent {
     Offered(Offer),
     /// What a task has cost.
     Reported(Report),
+    /// Frames without a task.
+    Idle(Idle),
     /// A task will not be reported: the line is broken, or too many reports are missing.
     Unreported {
         /// Which.
@@ -98,10 +100,12 @@ pub struct Progress {
 }
 
 /// What a datagram was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Arrival {
     /// It belongs to an open upload; its new chunks were handed on.
     Upload(Prefix),
+    /// It says how much of the way to the next checkpoint an open upload has come, 0..=1.
+    Progress(Prefix, f64),
     /// Too late, doubled, or of a task that is not open: no harm.
     Stray,
     /// Nothing that a device of ours sends.
@@ -168,6 +172,7 @@ impl EdgeSession {
                     self.events.push_back(EdgeEvent::Reported(report));
                 }
             }
+            (State::Ready, ToEdge::Idle(idle)) => self.events.push_back(EdgeEvent::Idle(idle)),
             (_, ToEdge::Bye) => {
                 self.disconnected();
             }
@@ -245,6 +250,9 @@ impl EdgeSession {
         if upload.cut != prefix.cut {
             return Arrival::Bad;
         }
+        if let Some(begun) = datagram.progress() {
+            return Arrival::Progress(prefix, begun);
+        }
         for part in datagram.parts() {
             let hand_on = |id, payload: &[u8]| each(prefix.task, id, payload);
             if upload.assembly.push(part, hand_on) == Taken::Refused {
@@ -279,27 +287,31 @@ impl EdgeSession {
         self.disconnected();
     }
 
-    /// Grant a task; `chunks` is the number of chunks of the chosen stream. A second grant of a task changes band and power
-    /// and must have a higher revision.
+    /// Grant a task; `chunks` is the number of chunks of the chosen stream.
     pub fn grant(&mut self, grant: Grant, chunks: u32) -> Result<(), SessionError> {
         self.ready()?;
         let limits = self.settings.limits;
         let unknown = SessionError::UnknownTask(grant.task);
         let task = self.tasks.iter_mut().find(|t| t.number == grant.task);
         let task = task.ok_or_else(|| unknown.clone())?;
-        match (&task.stage, grant.revision) {
-            (Stage::Offered, 0) => {
-                let sends = grant.choice.and_then(|c| c.stream.map(|_| c.cut));
-                task.stage = Stage::Granted(sends.map(|cut| Upload {
-                    cut,
-                    stopped: false,
-                    assembly: Assembly::new(chunks, &limits),
-                }));
-            }
-            (Stage::Granted(Some(upload)), 1..) if !upload.stopped => {}
-            _ => return Err(unknown),
+        if !matches!(task.stage, Stage::Offered) {
+            return Err(unknown);
         }
+        let sends = grant.choice.and_then(|c| c.stream.map(|_| c.cut));
+        task.stage = Stage::Granted(sends.map(|cut| Upload {
+            cut,
+            stopped: false,
+            assembly: Assembly::new(chunks, &limits),
+        }));
         self.send(&ToDevice::Grant(grant))
+    }
+
+    /// Change band and power of a task that is being sent.
+    pub fn regrant(&mut self, regrant: Regrant) -> Result<(), SessionError> {
+        self.ready()?;
+        let upload = self.upload(regrant.task).filter(|upload| !upload.stopped);
+        upload.ok_or(SessionError::UnknownTask(regrant.task))?;
+        self.send(&ToDevice::Regrant(regrant))
     }
 
     /// Tell the device to send no more of a task; what is on its way is still taken. False if it was told before.

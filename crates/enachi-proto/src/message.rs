@@ -21,6 +21,8 @@ pub enum ToEdge {
     Offer(Offer),
     /// What a task has cost and how its upload ended.
     Report(Report),
+    /// Frames without a task.
+    Idle(Idle),
     /// The device leaves.
     Bye,
 }
@@ -32,8 +34,10 @@ pub enum ToDevice {
     Welcome(Welcome),
     /// It is not; the session is over.
     Refuse(Refuse),
-    /// What to do with a task; again with a higher revision to change band and power of one that is being sent.
+    /// What to do with a task.
     Grant(Grant),
+    /// Another band and power for a task that is being sent.
+    Regrant(Regrant),
     /// Send no more of a task.
     Stop(Stop),
     /// What a task's answer is.
@@ -123,6 +127,8 @@ pub struct Welcome {
     pub law: PowerLaw,
     /// Tasks that may be outstanding.
     pub outstanding_tasks: u32,
+    /// Slots from one plan within the frame to the next; 0 where grants hold for the frame.
+    pub replan_slots: u32,
     /// The edge's copy of the device's energy queue, for one that has lost its own.
     pub account: Option<Account>,
 }
@@ -171,6 +177,17 @@ pub enum RefuseReason {
     Closing,
 }
 
+/// How the gain of a slot is distributed around its mean.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Fading {
+    /// The same in every slot.
+    None,
+    /// Rayleigh.
+    Rayleigh,
+    /// Rician, with K.
+    Rician(f64),
+}
+
 /// A task, and the state of the device at its start.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Offer {
@@ -178,6 +195,8 @@ pub struct Offer {
     pub task: u32,
     /// Estimate of the frame's power gain.
     pub gain: f64,
+    /// How the gains of the slots vary around it.
+    pub fading: Fading,
     /// Q \[J\].
     pub energy_queue_j: f64,
     /// T: the answer must be there so long after the start of the frame \[s\].
@@ -191,10 +210,10 @@ pub struct Grant {
     pub task: u32,
     /// Frame of the edge's clock; it begins where this message arrives.
     pub frame: u32,
-    /// 0 first, then counting.
-    pub revision: u16,
     /// Where to cut; without it the device is on its own for this task.
     pub choice: Option<Choice>,
+    /// Why the edge does not serve it, where it does not.
+    pub refused: Option<Failure>,
     /// ω \[Hz\].
     pub bandwidth_hz: f64,
     /// p̃ \[W\].
@@ -209,6 +228,21 @@ pub struct Grant {
     pub planned_accuracy: f64,
     /// What arrives later than this after the start of the frame is not used \[s\].
     pub upload_end_s: f64,
+}
+
+/// Band and power from a slot on; the cut stays.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Regrant {
+    /// Task.
+    pub task: u32,
+    /// From 1, ascending within a task.
+    pub revision: u32,
+    /// First slot of the frame in which it holds; a device that hears of it later applies it to the next slot.
+    pub slot: u32,
+    /// ω \[Hz\].
+    pub bandwidth_hz: f64,
+    /// p̃ \[W\].
+    pub reference_power_w: f64,
 }
 
 /// A cut and what is sent of it.
@@ -288,6 +322,40 @@ pub enum Failure {
     Infeasible,
 }
 
+/// The tasks around a frame, where they do not come once a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Tasks that arrived since the last frame began.
+    pub arrived: u32,
+    /// Of them, dropped as too many waited.
+    pub dropped: u32,
+    /// Tasks that wait for later frames.
+    pub waiting: u32,
+    /// Frames that this frame's task has waited.
+    pub waited_frames: u32,
+}
+
+/// Frames in which the device had nothing to do, since its last task or message of this kind.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Idle {
+    /// How many.
+    pub frames: u32,
+    /// Estimate of the power gain.
+    pub gain: f64,
+    /// How the gains of the slots vary around it.
+    pub fading: Fading,
+    /// Mean gain.
+    pub mean_gain: f64,
+    /// Q before \[J\].
+    pub energy_queue_j: f64,
+    /// Energy of doing nothing \[J\].
+    pub energy_j: f64,
+    /// The queue after.
+    pub account: Account,
+    /// Tasks around the frame.
+    pub tasks: Option<Waiting>,
+}
+
 /// What a task has cost the device.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -327,6 +395,8 @@ pub struct Report {
     pub label: Option<u16>,
     /// The device's own answer, where it made one.
     pub local: Option<Scored>,
+    /// Tasks around the frame, where they do not come once a frame.
+    pub tasks: Option<Waiting>,
 }
 
 /// How an upload ended, as the device sees it.
@@ -378,6 +448,14 @@ fn share(field: &'static str, value: f64) -> Result<(), ProtocolError> {
     within(field, value, (0.0..=1.0).contains(&value), "0 to 1")
 }
 
+fn channel(gain: f64, fading: Fading) -> Result<(), ProtocolError> {
+    within("gain", gain, (1e-30..=1.0).contains(&gain), "1e-30 to 1")?;
+    match fading {
+        Fading::Rician(k) => physical("fading", k),
+        Fading::None | Fading::Rayleigh => Ok(()),
+    }
+}
+
 impl Energy {
     /// Whether every value can be computed with.
     pub fn check(&self) -> Result<(), ProtocolError> {
@@ -412,6 +490,7 @@ impl ToEdge {
             Self::Hello(_) => "hello",
             Self::Offer(_) => "offer",
             Self::Report(_) => "report",
+            Self::Idle(_) => "idle",
             Self::Bye => "bye",
         }
     }
@@ -421,8 +500,8 @@ impl ToEdge {
         match self {
             Self::Hello(hello) => hello.energy.check(),
             Self::Offer(offer) => {
-                let (gain, deadline_s) = (offer.gain, offer.deadline_s);
-                within("gain", gain, (1e-30..=1.0).contains(&gain), "1e-30 to 1")?;
+                let deadline_s = offer.deadline_s;
+                channel(offer.gain, offer.fading)?;
                 physical("energy_queue_j", offer.energy_queue_j)?;
                 let fits = (1e-6..=1e6).contains(&deadline_s);
                 within("deadline_s", deadline_s, fits, "1e-6 to 1e6")
@@ -443,6 +522,13 @@ impl ToEdge {
                     .local
                     .map_or(Ok(()), |l| share("local", f64::from(l.probability)))
             }
+            Self::Idle(idle) => {
+                channel(idle.gain, idle.fading)?;
+                physical("energy_queue_j", idle.energy_queue_j)?;
+                not_negative("mean_gain", idle.mean_gain)?;
+                not_negative("energy_j", idle.energy_j)?;
+                idle.account.check()
+            }
             Self::Bye => Ok(()),
         }
     }
@@ -455,6 +541,7 @@ impl ToDevice {
             Self::Welcome(_) => "welcome",
             Self::Refuse(_) => "refusal",
             Self::Grant(_) => "grant",
+            Self::Regrant(_) => "re-grant",
             Self::Stop(_) => "stop",
             Self::Answer(_) => "answer",
         }
@@ -489,6 +576,10 @@ impl ToDevice {
                 not_negative("planned_bits", g.planned_bits)?;
                 share("planned_accuracy", g.planned_accuracy)?;
                 not_negative("upload_end_s", g.upload_end_s)
+            }
+            Self::Regrant(r) => {
+                not_negative("bandwidth_hz", r.bandwidth_hz)?;
+                not_negative("reference_power_w", r.reference_power_w)
             }
             Self::Answer(a) => {
                 not_negative("entropy_nats", f64::from(a.entropy_nats))?;

@@ -41,7 +41,7 @@ fn packets_cost_no_allocation() {
     edge.welcome(common::welcome()).unwrap();
     edge.received(&encode(&ToEdge::Offer(common::offer(1))).unwrap())
         .unwrap();
-    edge.grant(common::grant(1, 0), 4000).unwrap();
+    edge.grant(common::grant(1), 4000).unwrap();
     let payload = [5u8; 90];
     let mut buffer = [0u8; 1162];
     let mut handed = 0;

@@ -44,7 +44,11 @@ fn a_good_line_answers_every_task_from_what_a_stop_let_through() {
         // Two chunks a slot, sixteen before the stop, which takes effect at once.
         assert_eq!(pair.ends[task], [Fate::Answered { chunks: 16 }]);
         assert_eq!(pair.reported[task], 1);
+        // Eight slots, one of them the stop's: band and power came anew every third.
+        assert!((2..=3).contains(&pair.heard[task]), "{:?}", pair.heard);
     }
+    assert_eq!(pair.progress as usize, 8 * pair.offered.len());
+    assert_eq!(pair.idle, [pair.offered.len() as u32; 2]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod common;
 
-use enachi_proto::datagram::{Datagram, End, Prefix, Writer, chunk_bytes};
+use enachi_proto::datagram::{Datagram, End, Prefix, Writer, chunk_bytes, write_progress};
 use enachi_proto::message::{
     Answer, Failure, Refuse, RefuseReason, Scored, Stop, StopReason, ToDevice, ToEdge,
 };
@@ -18,6 +18,7 @@ fn to_edge() -> Vec<ToEdge> {
         ToEdge::Hello(common::hello()),
         ToEdge::Offer(common::offer(7)),
         ToEdge::Report(common::report(7)),
+        ToEdge::Idle(common::idle()),
         ToEdge::Bye,
     ]
 }
@@ -29,7 +30,8 @@ fn to_device() -> Vec<ToDevice> {
             reason: RefuseReason::Full,
             detail: "no room".into(),
         }),
-        ToDevice::Grant(common::grant(7, 0)),
+        ToDevice::Grant(common::grant(7)),
+        ToDevice::Regrant(common::regrant(7, 1)),
         ToDevice::Stop(Stop {
             task: 7,
             reason: StopReason::Certain,
@@ -83,8 +85,8 @@ fn messages_come_back_in_pieces_of_any_size() {
 
 #[test]
 fn the_preamble_and_the_head_of_a_datagram_are_these_bytes() {
-    assert_eq!(preamble(), *b"ENCH\x01\x00");
-    assert_eq!(encode(&ToEdge::Bye).unwrap(), [1, 0, 3]);
+    assert_eq!(preamble(), *b"ENCH\x02\x00");
+    assert_eq!(encode(&ToEdge::Bye).unwrap(), [1, 0, 4]);
     let prefix = Prefix {
         task: 300,
         cut: 2,
@@ -100,13 +102,18 @@ fn the_preamble_and_the_head_of_a_datagram_are_these_bytes() {
         [0x81, 0xac, 0x02, 2, 5, 1, 2, b'a', b'b', 0xc8, 0x01, 0]
     );
     assert_eq!(chunk_bytes(1, 2) + chunk_bytes(200, 0), length - 5);
+    let end = End::Slot;
+    let length = write_progress(&mut buffer, Prefix { end, ..prefix }, 0.5).unwrap();
+    let progress = [0x83, 0xac, 0x02, 2, 5, 0, 0, 0, 0, 0, 0, 0xe0, 0x3f];
+    assert_eq!(buffer[..length], progress);
+    assert_eq!(Datagram::parse(&progress).unwrap().progress(), Some(0.5));
 }
 
 #[test]
 fn other_versions_and_other_protocols_are_told_apart() {
     let mut reader = Reader::<ToEdge>::default();
-    let other = reader.push(b"ENCH\x02\x00", |_| unreachable!());
-    assert_eq!(other, Err(ProtocolError::Version { peer: 2 }));
+    let other = reader.push(b"ENCH\x01\x00", |_| unreachable!());
+    assert_eq!(other, Err(ProtocolError::Version { peer: 1 }));
     let mut reader = Reader::<ToEdge>::default();
     assert_eq!(
         reader.push(b"GET / HTTP/1.1\r\n", |_| unreachable!()),
@@ -122,6 +129,25 @@ fn other_versions_and_other_protocols_are_told_apart() {
 }
 
 #[test]
+fn progress_is_a_share() {
+    let prefix = Prefix {
+        task: 1,
+        cut: 2,
+        slot: 3,
+        end: End::Slot,
+    };
+    let mut buffer = [0u8; 12];
+    for (share, good) in [(0.0, true), (1.0, true), (-0.1, false), (1.1, false)] {
+        let length = write_progress(&mut buffer, prefix, share).unwrap();
+        assert_eq!(Datagram::parse(&buffer[..length]).is_ok(), good, "{share}");
+        assert!(Datagram::parse(&buffer[..length - 1]).is_err());
+    }
+    let length = write_progress(&mut buffer, prefix, f64::NAN).unwrap();
+    assert!(Datagram::parse(&buffer[..length]).is_err());
+    assert_eq!(write_progress(&mut buffer[..11], prefix, 0.5), None);
+}
+
+#[test]
 fn values_out_of_range_are_named_on_both_sides() {
     let mut offer = common::offer(1);
     offer.gain = f64::NAN;
@@ -133,7 +159,7 @@ fn values_out_of_range_are_named_on_both_sides() {
         session.offer(common::offer(1)),
         Err(SessionError::NotReady(_))
     ));
-    let mut grant = common::grant(1, 0);
+    let mut grant = common::grant(1);
     grant.planned_accuracy = 1.5;
     assert!(encode(&ToDevice::Grant(grant)).is_err());
 }
@@ -233,11 +259,11 @@ proptest! {
     }
 
     #[test]
-    fn mutated_messages_never_panic(which in 0usize..9, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
-        let mut bytes = if which < 4 {
+    fn mutated_messages_never_panic(which in 0usize..11, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+        let mut bytes = if which < 5 {
             encode(&to_edge()[which]).unwrap()
         } else {
-            encode(&to_device()[which - 4]).unwrap()
+            encode(&to_device()[which - 5]).unwrap()
         };
         let at = at.index(bytes.len());
         bytes[at] = byte;

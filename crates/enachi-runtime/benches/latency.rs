@@ -48,6 +48,7 @@ fn device(lab: &Lab, scenario: &Scenario, address: std::net::SocketAddr) -> Vec<
         edge: address,
         name: Lab::name(0),
         seed: 1,
+        radio: enachi_proto::message::RadioKind::Emulated,
         tasks: Some(TASKS),
         must_connect: true,
         ledger: None,

@@ -1,14 +1,16 @@
 //! The cell that edge and devices share: scenario on profile, policy, and the messages that describe both.
 
+use enachi_core::fading::Fading;
 use enachi_core::packet::batch_time_s;
 use enachi_core::profile::Profile;
 use enachi_core::radio::Noise;
 use enachi_core::task::policies::PolicyError;
 use enachi_core::task::{Candidate, PowerMode, Replanning, TaskGrant, TaskPolicy};
-use enachi_proto::message::{Account, Energy, Grant, PowerLaw, Welcome};
+use enachi_proto::message::{self, Account, Energy, Grant, PowerLaw, Welcome};
 use enachi_sim::deployment::{Deployment, DeploymentError, Device, Offer};
+use enachi_sim::edge::Capacity;
 use enachi_sim::policies::PolicyFactory;
-use enachi_sim::scenario::{ArrivalKind, NoiseKind, Packet, PowerKind, Scenario};
+use enachi_sim::scenario::{NoiseKind, Packet, PowerKind, Scenario};
 use enachi_sim::simulate::{SimulateError, variants};
 use enachi_sim::variant::Variant;
 
@@ -27,21 +29,7 @@ pub enum CellError {
     /// More than one policy.
     #[error("policies: an edge runs one policy, this scenario names {0}")]
     Policies(usize),
-    /// A policy that plans within the frame.
-    #[error("policies: {0:?} plans again within the frame, which the runtime does not do")]
-    Multiplexes(String),
-    /// Tasks that do not come once a frame.
-    #[error(
-        "arrivals.process: must be \"each-frame\": the runtime takes tasks as devices offer them"
-    )]
-    Arrivals,
-    /// An edge of finite capacity.
-    #[error("edge.workers: must be absent: the runtime plans every tail alone, ENACHI (8)")]
-    EdgeWorkers,
 }
-
-/// A live batch starts no earlier than at this share of the deadline.
-const EARLIEST_BATCH: f64 = 0.5;
 
 /// Scenario, profile and one policy.
 pub struct Cell {
@@ -53,10 +41,12 @@ pub struct Cell {
     pub policy: Box<dyn TaskPolicy>,
     /// Candidates of all devices.
     pub offer: Offer,
+    /// Of an edge of finite capacity.
+    pub capacity: Option<Capacity>,
     factory: PolicyFactory,
     /// Times of decoder and tail by cut and stream that take the place of the model's \[s\].
     measured_edge_s: Vec<(u32, Option<u32>, f64)>,
-    /// Threads that run tails; `None`: as ENACHI (8) and (9) have it.
+    /// On a clock that runs; `None`: as ENACHI (8) and (9) have it.
     tails: Option<Tails>,
 }
 
@@ -66,6 +56,8 @@ struct Tails {
     workers: usize,
     /// Slack before deadlines whatever happens \[s\].
     guard_s: f64,
+    /// Whether uploads stay open until their batch begins.
+    barrier: bool,
     /// How much longer than planned the batches of late have taken, as other work is in their way \[s\].
     lag_s: f64,
 }
@@ -75,16 +67,12 @@ const LAG_SHARES: [f64; 2] = [0.5, 0.02];
 /// Most lag that is planned for, as a share of the deadline: on a machine that is starved, uploads cut short cost more right answers than
 /// late tails do.
 const MOST_LAG: f64 = 0.2;
+/// What of a deadline is left to plan with, whatever the slack.
+const LEAST_LEFT: f64 = 0.5;
 
 impl Cell {
     /// Put the only policy of `scenario` on `profile`.
     pub fn new(scenario: Scenario, profile: Profile) -> Result<Self, CellError> {
-        if scenario.edge.workers.is_some() {
-            return Err(CellError::EdgeWorkers);
-        }
-        if scenario.arrivals.process != ArrivalKind::EachFrame {
-            return Err(CellError::Arrivals);
-        }
         let factory = PolicyFactory::new(&profile, scenario.baselines);
         let mut deployment = Deployment::new(scenario, profile)?;
         let mut all = variants(&mut deployment, &factory)?;
@@ -92,12 +80,9 @@ impl Cell {
             return Err(CellError::Policies(deployment.scenario.policies.len()));
         };
         let policy = factory.make(&variant.policy)?;
-        if policy.replanning() != Replanning::Never {
-            return Err(CellError::Multiplexes(variant.label));
-        }
-        let offered = factory.offered(&variant.policy);
-        let offer = deployment.offer(policy.stream_use(), offered, variant.curve, None)?;
+        let offer = offer(&deployment, &factory, policy.as_ref(), &variant)?;
         Ok(Self {
+            capacity: Capacity::new(&deployment, &offer),
             deployment,
             variant,
             policy,
@@ -111,11 +96,8 @@ impl Cell {
     /// Put another device in place `index`; the policy forgets what it has learnt, as its devices have changed.
     pub fn replace_device(&mut self, index: usize, device: Device) -> Result<(), CellError> {
         self.deployment.devices[index] = device;
-        let offered = self.factory.offered(&self.variant.policy);
-        let stream_use = self.policy.stream_use();
-        self.offer = self
-            .deployment
-            .offer(stream_use, offered, self.variant.curve, None)?;
+        let policy = self.policy.as_ref();
+        self.offer = offer(&self.deployment, &self.factory, policy, &self.variant)?;
         self.apply_edge_times();
         self.policy.reset();
         Ok(())
@@ -140,15 +122,26 @@ impl Cell {
                 candidate.decode_time_s = 0.0;
             }
         }
+        let quick = self.tails.is_some();
+        let bounded = self.tails.is_none_or(|tails| tails.barrier);
+        let capacity = bounded.then(|| Capacity::new(&self.deployment, &self.offer));
+        self.capacity = capacity
+            .flatten()
+            .map(|c| if quick { c.quick() } else { c });
     }
 
-    /// Tails share `workers` threads, and all is over `guard_s` before a deadline.
-    pub fn set_workers(&mut self, workers: usize, guard_s: f64) {
+    /// The clock runs: tails share `workers` threads, and all is over `guard_s` before a deadline. With a `barrier`, frames are
+    /// planned around what the threads can do.
+    pub fn set_live(&mut self, workers: usize, guard_s: f64, barrier: bool) {
+        let workers = workers.max(1);
         self.tails = Some(Tails {
-            workers: workers.max(1),
+            workers,
             guard_s,
+            barrier,
             lag_s: 0.0,
         });
+        self.deployment.scenario.edge.workers = Some(workers as u32);
+        self.apply_edge_times();
     }
 
     /// The last answer of a batch came `left_s` before its deadline \[s\] (after it, if negative): the next batches begin earlier or later.
@@ -161,17 +154,51 @@ impl Cell {
         }
     }
 
-    /// ENACHI (9): when the batch of tails of `edge_times_s` must start to be over by `deadline_s`.
-    pub fn batch_s(&self, deadline_s: f64, edge_times_s: impl Iterator<Item = f64> + Clone) -> f64 {
-        let start = batch_time_s(deadline_s, edge_times_s.clone());
-        let Some(tails) = self.tails else {
-            return start;
+    /// Slack before deadlines \[s\]; none on a clock that stands still.
+    fn slack_s(&self) -> f64 {
+        self.tails.map_or(0.0, |tails| tails.guard_s + tails.lag_s)
+    }
+
+    /// Let the edge of finite capacity plan with deadlines that leave the slack.
+    pub fn keep_slack(&mut self) {
+        let slack_s = self.slack_s();
+        let deployment = &mut self.deployment;
+        for device in &deployment.devices {
+            let least_s = LEAST_LEFT * device.values.deadline_s;
+            deployment.deadlines_s[device.batch] =
+                (device.values.deadline_s - slack_s).max(least_s);
+        }
+    }
+
+    /// ENACHI (9): when the batch of tails of `edge_times_s` of device `device` must start to be over by `deadline_s`; on an
+    /// edge of finite capacity, where the plan has put it.
+    pub fn batch_s(
+        &self,
+        device: usize,
+        deadline_s: f64,
+        edge_times_s: impl Iterator<Item = f64> + Clone,
+    ) -> f64 {
+        let Some(capacity) = &self.capacity else {
+            return batch_time_s(deadline_s, edge_times_s) - self.slack_s();
         };
-        // Tails that wait for a worker: their total over the workers, and the longest of them at the end.
-        let queue_s = edge_times_s.sum::<f64>() / tails.workers as f64;
-        let slack_s = queue_s + tails.guard_s + tails.lag_s;
-        // An edge that is too slow for its devices fails some tails, and says so; it does not starve all uploads.
-        (start - slack_s).max(EARLIEST_BATCH * deadline_s)
+        let device = &self.deployment.devices[device];
+        let earlier_s = device.values.deadline_s - deadline_s;
+        // A worker may be in the middle of the longest tail when another becomes free for the last.
+        let longest_s = match self.tails {
+            Some(_) => edge_times_s.fold(0.0, f64::max),
+            None => 0.0,
+        };
+        capacity.barrier_s(device.batch) - earlier_s - longest_s
+    }
+
+    /// How long a tail waits for a worker of an edge without a barrier that has `waiting_s` of tails to do \[s\]; `None` if one
+    /// of `edge_s` would then leave its device less than half of `deadline_s` for the upload.
+    pub fn queue_s(&self, waiting_s: f64, edge_s: f64, deadline_s: f64) -> Option<f64> {
+        let Some(tails) = self.tails.filter(|tails| !tails.barrier) else {
+            return Some(0.0);
+        };
+        let queue_s = waiting_s / tails.workers as f64;
+        (queue_s + edge_s + self.slack_s() <= 0.5 * deadline_s).then_some(queue_s)
     }
 
     /// What a device is told of the cell.
@@ -195,8 +222,43 @@ impl Cell {
             spectral_cap: self.deployment.radio.spectral_cap,
             law: power_law(&self.variant.packet),
             outstanding_tasks,
+            replan_slots: match self.policy.replanning() {
+                Replanning::Never => 0,
+                Replanning::Bits | Replanning::StoppingAware => scenario.mux.period_slots,
+            },
             account,
         }
+    }
+}
+
+/// What a policy may choose from in a deployment.
+fn offer(
+    deployment: &Deployment,
+    factory: &PolicyFactory,
+    policy: &dyn TaskPolicy,
+    variant: &Variant,
+) -> Result<Offer, DeploymentError> {
+    let aware = policy.replanning() == Replanning::StoppingAware;
+    let stops = aware.then_some(&variant.packet);
+    let offered = factory.offered(&variant.policy);
+    deployment.offer(policy.stream_use(), offered, variant.curve, stops)
+}
+
+/// How gains vary, as it is told.
+pub fn fading_told(fading: Fading) -> message::Fading {
+    match fading {
+        Fading::None => message::Fading::None,
+        Fading::Rayleigh => message::Fading::Rayleigh,
+        Fading::Rician { k } => message::Fading::Rician(k),
+    }
+}
+
+/// How gains vary, as it was told.
+pub fn fading(told: message::Fading) -> Fading {
+    match told {
+        message::Fading::None => Fading::None,
+        message::Fading::Rayleigh => Fading::Rayleigh,
+        message::Fading::Rician(k) => Fading::Rician { k },
     }
 }
 

@@ -4,7 +4,7 @@
 //! timer of a runtime (whose ticks are as long as a slot) is in the way.
 
 use crate::cell::adopt;
-use crate::device::{Device, DeviceOptions, Emulated, Finished, LiveWork, Signal};
+use crate::device::{Device, DeviceOptions, Emulated, Finished, Host, LiveWork, Radio, Signal};
 use crate::ledger::{Ledger, LedgerError};
 use crate::network::Network;
 use crate::pki::Credentials;
@@ -32,6 +32,8 @@ pub struct ClientOptions {
     pub name: String,
     /// Seed of its channel.
     pub seed: u64,
+    /// How its bits reach the edge.
+    pub radio: RadioKind,
     /// Tasks to do; `None`: as long as there are inputs.
     pub tasks: Option<u32>,
     /// Give up if the edge cannot be reached the first time.
@@ -95,6 +97,8 @@ pub struct Done {
     pub right: u64,
     /// Connections made.
     pub connections: u64,
+    /// Times that band and power of a task were changed.
+    pub regrants: u64,
     /// Slots in which something was sent after the message that stops it had come: must be 0.
     pub late_datagrams: u64,
     /// Energy account.
@@ -105,16 +109,60 @@ pub struct Done {
 #[expect(clippy::too_many_arguments, reason = "what a device consists of")]
 pub fn run(
     options: &ClientOptions,
-    mut scenario: Scenario,
+    scenario: Scenario,
     profile: &Profile,
     network: &Network,
     work: LiveWork<'_>,
     credentials: &Credentials,
     cancel: &AtomicBool,
+    each: impl FnMut(&Finished),
+) -> Result<Done, ClientError> {
+    let deployment = Arc::new(Deployment::new(scenario.clone(), profile.clone())?);
+    let own = Own {
+        options,
+        profile,
+        network,
+        credentials,
+        cancel,
+    };
+    let seed = options.seed;
+    match options.radio {
+        RadioKind::Emulated => {
+            let world = World::new(seed, &deployment.setting);
+            let radio = Emulated { world, device: 0 };
+            run_with(&own, scenario, deployment, radio, work, each)
+        }
+        RadioKind::Host => {
+            let radio = Host::new(seed, &deployment);
+            run_with(&own, scenario, deployment, radio, work, each)
+        }
+    }
+}
+
+/// What does not change while a device runs.
+struct Own<'o> {
+    options: &'o ClientOptions,
+    profile: &'o Profile,
+    network: &'o Network,
+    credentials: &'o Credentials,
+    cancel: &'o AtomicBool,
+}
+
+fn run_with<R: Radio>(
+    own: &Own<'_>,
+    mut scenario: Scenario,
+    mut deployment: Arc<Deployment>,
+    radio: R,
+    work: LiveWork<'_>,
     mut each: impl FnMut(&Finished),
 ) -> Result<Done, ClientError> {
-    let mut deployment = Arc::new(Deployment::new(scenario.clone(), profile.clone())?);
-    let world = World::new(options.seed, &deployment.setting);
+    let Own {
+        options,
+        profile,
+        network,
+        credentials,
+        cancel,
+    } = *own;
     let deadline_s = deployment.devices[0].values.deadline_s;
     let hello = Hello {
         name: options.name.clone(),
@@ -122,11 +170,14 @@ pub fn run(
         tables_sha256: network.tables_sha256,
         cuts: (0u16..)
             .zip(&profile.cuts)
-            .filter(|(cut, of)| of.kind == CutKind::Local || network.sends(usize::from(*cut), 0))
+            .filter(|(cut, of)| {
+                let mut streams = 0..of.streams.len();
+                of.kind == CutKind::Local || streams.any(|s| network.sends(usize::from(*cut), s))
+            })
             .map(|(cut, _)| cut)
             .collect(),
         energy: crate::cell::energy(&deployment.devices[0]),
-        radio: RadioKind::Emulated,
+        radio: radio.kind(),
     };
     let mut device = Device::new(
         Arc::clone(&deployment),
@@ -136,7 +187,7 @@ pub fn run(
             deadline_s,
         },
         hello.clone(),
-        Emulated { world, device: 0 },
+        radio,
         work,
     )?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -193,7 +244,7 @@ pub fn run(
                 session.device.set_cell(
                     Arc::clone(&deployment),
                     scenario.packet.clone(),
-                    World::new(options.seed, &deployment.setting),
+                    options.seed,
                 );
             }
             info!(edge = %options.edge, "welcome");
@@ -306,6 +357,7 @@ impl State {
         self.book.enter(finished.report.account);
         let done = &mut self.done;
         done.tasks += 1;
+        done.regrants += u64::from(finished.regrants);
         let by_edge = finished.answer.as_ref().is_some_and(|a| !a.top.is_empty());
         if by_edge {
             done.by_edge += 1;
@@ -322,8 +374,8 @@ impl State {
 }
 
 /// Go on without an edge for `wait`, a task a frame.
-fn alone(
-    device: &mut Device<LiveWork<'_>>,
+fn alone<R: Radio>(
+    device: &mut Device<LiveWork<'_>, R>,
     state: &mut State,
     wait: Duration,
     cancel: &AtomicBool,
@@ -349,9 +401,9 @@ fn alone(
     Ok(())
 }
 
-struct Session<'s, 'n, E> {
+struct Session<'s, 'n, E, R: Radio> {
     line: &'s Line,
-    device: &'s mut Device<LiveWork<'n>>,
+    device: &'s mut Device<LiveWork<'n>, R>,
     state: &'s mut State,
     cancel: &'s AtomicBool,
     each: &'s mut E,
@@ -367,7 +419,7 @@ struct Clock {
     stopped: bool,
 }
 
-impl<E: FnMut(&Finished)> Session<'_, '_, E> {
+impl<E: FnMut(&Finished), R: Radio> Session<'_, '_, E, R> {
     fn flush(&mut self) {
         while let Some(bytes) = self.device.poll_transmit() {
             self.line.control(bytes);
@@ -415,10 +467,18 @@ impl<E: FnMut(&Finished)> Session<'_, '_, E> {
                 if self.cancel.load(Ordering::Relaxed) {
                     return Ok(());
                 }
+                self.device.observe(self.line.path());
+                let free = Instant::now();
                 let Some(task) = self.state.next(self.device.work_mut(), self.cancel)? else {
                     return Ok(());
                 };
-                self.device.offer(task)?;
+                // Whole frames that passed until there was an input had no task.
+                let frame_s = self.device.frame_s();
+                let idle = (free.elapsed().as_secs_f64() / frame_s) as u32;
+                if idle > 0 {
+                    self.device.idle(task, idle, None);
+                }
+                self.device.offer(task, None)?;
                 self.flush();
                 clock = Some(Clock {
                     task,
@@ -531,6 +591,7 @@ impl<E: FnMut(&Finished)> Session<'_, '_, E> {
         }
         let Some(began) = now.began else { return };
         // A slot that the thread has slept through is made up for: its bits were carried all the same.
+        self.device.observe(self.line.path());
         let current = ((at - began).as_secs_f64() / slot_s).floor() as u32;
         while now.next_slot <= current && self.device.is_sending() {
             let (line, slot) = (self.line, now.next_slot);

@@ -1,12 +1,14 @@
 //! Energy queues on disk, so that they survive the edge: one small file, replaced as a whole.
 
 use enachi_proto::message::Account;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// First line of the file.
-const HEADER: &str = "enachi energy queues 1";
+const HEADER: &str = "enachi energy queues 2";
 /// Largest file that is read \[byte\].
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -29,36 +31,16 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Read the file; one that is not there yet is an empty ledger.
+    /// Read the file; one that is not there is an empty ledger. Where it is damaged, the last one that was seen to be on the disk
+    /// takes its place.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let fail = |reason: String| LedgerError {
-            path: path.to_owned(),
-            reason,
+        let accounts = match read(path) {
+            Ok(found) => found.unwrap_or_default(),
+            Err(error) => match read(&synced(path)) {
+                Ok(Some(accounts)) => accounts,
+                Ok(None) | Err(_) => return Err(error),
+            },
         };
-        let mut accounts = BTreeMap::new();
-        match std::fs::metadata(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(fail(error.to_string())),
-            Ok(found) if found.len() > MOST_BYTES => {
-                return Err(fail("is larger than 16 MiB".into()));
-            }
-            Ok(_) => {
-                let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-                let mut lines = text.lines();
-                if lines.next() != Some(HEADER) {
-                    return Err(fail(format!("must begin with `{HEADER}`")));
-                }
-                for (number, line) in lines.enumerate() {
-                    let entry = parse(line).ok_or_else(|| {
-                        fail(format!(
-                            "line {}: must be `queue_j spent_j frames name`",
-                            number + 2
-                        ))
-                    })?;
-                    accounts.insert(entry.0, entry.1);
-                }
-            }
-        }
         Ok(Self {
             path: path.to_owned(),
             accounts,
@@ -85,8 +67,8 @@ impl Ledger {
         self.dirty = true;
     }
 
-    /// Write what has changed: a new file takes the place of the old one, so a crash leaves one of the two. `sync` also waits for
-    /// the disk.
+    /// Write what has changed: a new file takes the place of the old one, so a crash of the program leaves one of the two.
+    /// `sync` also waits for the disk, and keeps a copy that is safe there should the power fail behind a later call.
     pub fn save(&mut self, sync: bool) -> Result<(), LedgerError> {
         if !self.dirty {
             return Ok(());
@@ -101,12 +83,19 @@ impl Ledger {
             } = account;
             let _ = writeln!(text, "{queue_j:?} {spent_j:?} {frames} {name}");
         }
-        let part = self.path.with_extension("part");
-        let written = std::fs::write(&part, text).and_then(|()| {
+        text.push_str(&checksum(&text));
+        let replace = |path: &Path| {
+            let part = path.with_extension("part");
+            let mut file = std::fs::File::create(&part)?;
+            file.write_all(text.as_bytes())?;
             if sync {
-                std::fs::File::open(&part)?.sync_all()?;
+                file.sync_all()?;
             }
-            std::fs::rename(&part, &self.path)
+            std::fs::rename(&part, path)
+        };
+        let written = replace(&self.path).and_then(|()| match sync {
+            true => replace(&synced(&self.path)),
+            false => Ok(()),
         });
         written.map_err(|e| LedgerError {
             path: self.path.clone(),
@@ -115,6 +104,57 @@ impl Ledger {
         self.dirty = false;
         Ok(())
     }
+}
+
+/// The copy that was seen to be on the disk.
+fn synced(path: &Path) -> PathBuf {
+    path.with_extension("synced")
+}
+
+/// Last line of a file whose other lines are `text`.
+fn checksum(text: &str) -> String {
+    format!("sha256 {:x}\n", Sha256::digest(text))
+}
+
+/// Accounts in a file; `None` if there is no file.
+fn read(path: &Path) -> Result<Option<BTreeMap<String, Account>>, LedgerError> {
+    let fail = |reason: String| LedgerError {
+        path: path.to_owned(),
+        reason,
+    };
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fail(error.to_string())),
+        Ok(found) if found.len() > MOST_BYTES => {
+            return Err(fail("is larger than 16 MiB".into()));
+        }
+        Ok(_) => {}
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+    if !text.starts_with(HEADER) {
+        return Err(fail(format!("must begin with `{HEADER}`")));
+    }
+    let end = text
+        .trim_end_matches('\n')
+        .rfind('\n')
+        .map_or(0, |at| at + 1);
+    let (lines, last) = text.split_at(end);
+    if last != checksum(lines) {
+        return Err(fail(
+            "is damaged: its last line is not the sum of the others".into(),
+        ));
+    }
+    let mut accounts = BTreeMap::new();
+    for (number, line) in lines.lines().enumerate().skip(1) {
+        let entry = parse(line).ok_or_else(|| {
+            let number = number + 1;
+            fail(format!(
+                "line {number}: must be `queue_j spent_j frames name`"
+            ))
+        })?;
+        accounts.insert(entry.0, entry.1);
+    }
+    Ok(Some(accounts))
 }
 
 fn parse(line: &str) -> Option<(String, Account)> {
@@ -132,4 +172,65 @@ fn parse(line: &str) -> Option<(String, Account)> {
         frames,
     };
     Some((name.to_owned(), account))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(queue_j: f64) -> Account {
+        Account {
+            queue_j,
+            spent_j: 3.0 * queue_j,
+            frames: 7,
+        }
+    }
+
+    #[test]
+    fn accounts_come_back_to_the_last_bit() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("queues.txt");
+        let mut ledger = Ledger::open(&path).expect("not there yet");
+        assert!(ledger.accounts().is_empty());
+        for (name, queue_j) in [("a", 0.1 + 0.2), ("b c", 1e-300), ("é", 0.0)] {
+            ledger.set(name, account(queue_j));
+        }
+        ledger.save(false).expect("written");
+        let again = Ledger::open(&path).expect("whole");
+        assert_eq!(again.accounts(), ledger.accounts());
+    }
+
+    /// However a file is cut or changed, what is read is an earlier state of it or an error, never another account.
+    #[test]
+    fn a_damaged_file_is_noticed_and_the_copy_on_the_disk_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("queues.txt");
+        let mut ledger = Ledger::open(&path).expect("not there yet");
+        ledger.set("camera-1", account(0.25));
+        ledger.save(true).expect("written");
+        let old = ledger.accounts().clone();
+        ledger.set("camera-1", account(0.5));
+        ledger.save(false).expect("written");
+        let whole = std::fs::read(&path).expect("there");
+        for at in 0..whole.len() {
+            std::fs::write(&path, &whole[..at]).expect("cut");
+            assert_eq!(Ledger::open(&path).expect("the copy").accounts(), &old);
+            let mut changed = whole.clone();
+            changed[at] ^= 1 << (at % 7);
+            std::fs::write(&path, &changed).expect("changed");
+            assert_eq!(Ledger::open(&path).expect("the copy").accounts(), &old);
+        }
+        std::fs::write(&path, &whole).expect("mended");
+        assert_eq!(
+            Ledger::open(&path).expect("whole").accounts(),
+            ledger.accounts()
+        );
+        // Who takes the file away begins anew.
+        std::fs::remove_file(&path).expect("gone");
+        assert!(Ledger::open(&path).expect("empty").accounts().is_empty());
+        // Without a copy there is nothing to go on from.
+        std::fs::write(&path, &whole[..20]).expect("cut");
+        std::fs::remove_file(synced(&path)).expect("gone");
+        assert!(Ledger::open(&path).is_err());
+    }
 }

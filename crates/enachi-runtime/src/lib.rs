@@ -11,6 +11,7 @@ pub mod http;
 pub mod ledger;
 pub mod monitor;
 pub mod network;
+pub mod picture;
 pub mod pki;
 mod record;
 pub mod serve;

@@ -155,6 +155,7 @@ impl Monitor {
             Happening::Stopped { device } => self.device(*device).stopped += 1,
             Happening::BadDatagram => self.bad_datagrams += 1,
             Happening::Failed { .. } => self.failed += 1,
+            Happening::Idle(_) => {}
             Happening::Unreported { .. } => self.unreported += 1,
             Happening::Answered { .. } => {}
             Happening::Done(done) => self.done(done),

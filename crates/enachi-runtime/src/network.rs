@@ -1,5 +1,6 @@
 //! The network that edge and device hold: one loaded model for all cuts, codec tables and predictors, bound to a profile.
 
+use crate::picture::Pictures;
 use enachi_core::profile::{CutKind, Profile};
 use enachi_model::answer::{log_probabilities, read_answer};
 use enachi_model::codec::{Codec, TablesError, file};
@@ -60,6 +61,7 @@ pub struct Network {
     input: String,
     output: String,
     cuts: Vec<Cut>,
+    pictures: Option<Pictures>,
     /// SHA-256 of the model.
     pub model_sha256: [u8; 32],
     /// SHA-256 of the codec tables.
@@ -114,6 +116,7 @@ impl Network {
             output: graph.output_name().to_owned(),
             engine: Box::new(RtenEngine::new(source)?),
             cuts,
+            pictures: Pictures::of(profile),
             model_sha256: digest.into(),
             tables_sha256: Sha256::digest(tables).into(),
         })
@@ -124,9 +127,17 @@ impl Network {
         self.cuts.get(cut)?.codec.as_ref()
     }
 
-    /// Whether a stream of a cut is one that this runtime sends: the cut's first, coded by the feature codec.
+    /// Coders of the picture, which is what cut 0 sends.
+    pub fn pictures(&self, cut: usize) -> Option<&Pictures> {
+        self.pictures.as_ref().filter(|_| cut == 0)
+    }
+
+    /// Whether a stream of a cut is one that this runtime sends: a picture, or the cut's first, coded by the feature codec.
     pub fn sends(&self, cut: usize, stream: usize) -> bool {
-        stream == 0 && self.codec(cut).is_some()
+        match self.pictures(cut) {
+            Some(pictures) => pictures.codes(stream),
+            None => stream == 0 && self.codec(cut).is_some(),
+        }
     }
 
     /// Shape of the input at batch 1.
@@ -171,17 +182,24 @@ impl Network {
         self.cuts[cut].shape.iter().product()
     }
 
-    /// How long decoder and tail of a cut take on this machine, one at a time: lower quartile of `runs` \[s\],
+    /// How long decoder and tail of a cut's stream take on this machine, one at a time: lower quartile of `runs` \[s\],
     /// as what else the machine did meanwhile is not the tail's.
-    pub fn time_edge_s(&self, cut: usize, runs: usize) -> Result<f64, EngineError> {
-        let Some(codec) = self.codec(cut) else {
-            return Ok(0.0);
-        };
+    pub fn time_edge_s(&self, cut: usize, stream: usize, runs: usize) -> Result<f64, EngineError> {
+        let grey = vec![0.0; self.elements(cut)];
+        let picture = self.pictures(cut).and_then(|pictures| {
+            let grey = pictures.picture(&grey);
+            let coded = pictures.encode(stream, pictures.levels(stream), &grey);
+            Some((pictures, coded.ok()?))
+        });
         let mut times = Vec::with_capacity(runs);
         for _ in 0..runs.max(1) {
             let start = Instant::now();
-            let mut feature = vec![0.0; self.elements(cut)];
-            codec.decoder().reconstruct(&mut feature);
+            let mut feature = grey.clone();
+            match (&picture, self.codec(cut)) {
+                (Some((pictures, coded)), _) => drop(pictures.decode(stream, coded)),
+                (None, Some(codec)) => codec.decoder().reconstruct(&mut feature),
+                (None, None) => return Ok(0.0),
+            }
             self.tails(cut, feature, 1)?;
             times.push(start.elapsed().as_secs_f64());
         }

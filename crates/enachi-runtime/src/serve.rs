@@ -8,7 +8,8 @@ use crate::network::Network;
 use crate::transport::{Input, Lines};
 use enachi_core::profile::CutKind;
 use enachi_core::record::FrameRecord;
-use enachi_sim::scenario::UncertaintyKind;
+use enachi_core::task::Replanning;
+use enachi_sim::scenario::{ArrivalKind, UncertaintyKind};
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +54,14 @@ pub enum ServeError {
         "packet.uncertainty = \"tail\": a live edge reads the predictor; must be \"predictor\""
     )]
     Uncertainty,
+    /// Tasks come as devices have inputs.
+    #[error(
+        "arrivals.process: must be \"each-frame\": live, a device offers a task when it has an input"
+    )]
+    Arrivals,
+    /// Plans within a frame need frames.
+    #[error("policies: {0} plans again within the frame; without the barrier there are no frames")]
+    NoFrames(String),
     /// The energy queues.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -69,12 +78,15 @@ const HELLO: Duration = Duration::from_secs(5);
 const SAVE: Duration = Duration::from_millis(250);
 const SYNC: Duration = Duration::from_secs(5);
 
-/// Every cut that the policy may choose can be sent by the feature codec.
-pub fn check(cell: &Cell, network: &Network) -> Result<Vec<usize>, ServeError> {
+/// Streams that the policy may choose, as cut and stream; all of them can be sent.
+pub fn check(cell: &Cell, network: &Network) -> Result<Vec<(usize, usize)>, ServeError> {
     if cell.variant.packet.uncertainty == UncertaintyKind::Tail {
         return Err(ServeError::Uncertainty);
     }
-    let mut cuts = Vec::new();
+    if cell.deployment.scenario.arrivals.process != ArrivalKind::EachFrame {
+        return Err(ServeError::Arrivals);
+    }
+    let mut streams = Vec::new();
     for candidate in &cell.offer.candidates {
         let Some(stream) = candidate
             .stream
@@ -90,16 +102,19 @@ pub fn check(cell: &Cell, network: &Network) -> Result<Vec<usize>, ServeError> {
                 cut: profile.name.clone(),
                 stream: profile.streams[stream as usize].name.clone(),
                 mend: match candidate.kind {
-                    CutKind::Input => "set profile.forbid_input = true",
+                    CutKind::Input => {
+                        "set profile.forbid_input = true, or a picture_stream that the profile says how to code"
+                    }
                     _ => "choose a policy that sends features in order of importance",
                 },
             });
         }
-        if !cuts.contains(&cut) {
-            cuts.push(cut);
+        let stream = (cut, stream as usize);
+        if !streams.contains(&stream) {
+            streams.push(stream);
         }
     }
-    Ok(cuts)
+    Ok(streams)
 }
 
 /// Serve until told to stop. Returns the records, if they are kept.
@@ -112,15 +127,18 @@ pub fn serve(
     lines: &Lines,
     monitor: &Arc<Mutex<Monitor>>,
 ) -> Result<Vec<FrameRecord>, ServeError> {
-    let cuts = check(&cell, network)?;
+    let streams = check(&cell, network)?;
+    if cell.policy.replanning() != Replanning::Never && !options.edge.barrier {
+        return Err(ServeError::NoFrames(cell.variant.label));
+    }
     let mut ledger = options.ledger.take();
     // Without room in the queue the engine is busy and looks for verdicts anyway.
     let waker = Arc::new(move || drop(sender.try_send(Input::Wake)));
     let setting = Arc::clone(&cell.deployment.setting);
-    let live = Live::new(network, cuts, options.workers, 9, &setting, waker);
+    let live = Live::new(network, streams, options.workers, 9, &setting, waker);
     let (live, workers) = live.map_err(ServeError::Network)?;
     cell.measure_edge(|candidate| crate::edge::Judge::measured_edge_s(&live, candidate));
-    cell.set_workers(options.workers, GUARD_S);
+    cell.set_live(options.workers, GUARD_S, options.edge.barrier);
     let accounts = ledger
         .as_ref()
         .map_or_else(Default::default, |l| l.accounts().clone());
@@ -208,10 +226,10 @@ impl Serving<'_, '_> {
             }
             let now_s = start.elapsed().as_secs_f64();
             self.edge.tick(now_s);
-            if !barrier && self.edge.waiting() > 0 {
+            if !barrier && self.edge.has_frame() {
                 self.edge.begin_frame(now_s);
             } else if barrier && now_s >= next_frame_s {
-                if self.edge.waiting() > 0 {
+                if self.edge.has_frame() {
                     self.edge.begin_frame(now_s);
                 }
                 // A clock that was held up does not make up for missed frames.
@@ -339,6 +357,11 @@ impl Serving<'_, '_> {
                     frame,
                     class,
                 } => debug!(device, task, frame, class, "answered"),
+                Happening::Idle(record) => {
+                    if self.keep {
+                        self.records.push((**record).clone());
+                    }
+                }
                 Happening::Done(done) => {
                     debug!(
                         name = done.name,

@@ -4,11 +4,12 @@ use crate::cell::{Cell, CellError, energy};
 use crate::device::{Device, DeviceOptions, Emulated, ReplayedWork};
 use crate::edge::{Edge, EdgeOptions, Happening, Replay};
 use enachi_core::profile::Profile;
-use enachi_core::record::FrameRecord;
-use enachi_proto::message::{Hello, RadioKind};
+use enachi_core::record::{FrameRecord, TaskQueue};
+use enachi_proto::message::{Hello, RadioKind, Waiting};
 use enachi_proto::{EdgeSettings, Limits};
 use enachi_sim::scenario::Scenario;
 use enachi_sim::world::World;
+use enachi_sim::world::arrivals::Arrivals;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -35,7 +36,18 @@ pub fn run(
     profile: Profile,
     seed: u64,
 ) -> Result<Vec<FrameRecord>, VirtualError> {
-    let cell = Cell::new(scenario.clone(), profile.clone())?;
+    run_on(scenario, profile, seed, |_| {})
+}
+
+/// [`run`] on a cell that `prepare` has changed.
+pub fn run_on(
+    scenario: Scenario,
+    profile: Profile,
+    seed: u64,
+    prepare: impl FnOnce(&mut Cell),
+) -> Result<Vec<FrameRecord>, VirtualError> {
+    let mut cell = Cell::new(scenario.clone(), profile.clone())?;
+    prepare(&mut cell);
     let deployment = Arc::new(Cell::new(scenario, profile)?.deployment);
     let scenario = &deployment.scenario;
     let world = World::new(seed, &deployment.setting);
@@ -94,13 +106,20 @@ pub fn run(
         to_device: devices.iter().map(|_| VecDeque::new()).collect(),
     };
     line.settle(&mut edge, &mut devices, 0)?;
+    let mut arrivals = Arrivals::new(&world, &scenario.arrivals, devices.len());
     let slots = (scenario.frame.length_s / line.slot_s).round() as u32 + 1;
     let mut records = Vec::new();
     for frame in 0..scenario.frames {
         let began_s = f64::from(frame) * scenario.frame.length_s;
-        for device in &mut devices {
-            let offered = device.offer(frame);
-            offered.map_err(|e| VirtualError::Line(e.to_string()))?;
+        arrivals.begin(frame);
+        for (index, device) in devices.iter_mut().enumerate() {
+            let tasks = arrivals.queue(index).map(waiting);
+            if arrivals.has_task(index) {
+                let offered = device.offer(frame, tasks);
+                offered.map_err(|e| VirtualError::Line(e.to_string()))?;
+            } else {
+                device.idle(frame, 1, tasks);
+            }
         }
         line.settle(&mut edge, &mut devices, 0)?;
         edge.begin_frame(began_s);
@@ -124,6 +143,7 @@ pub fn run(
         while let Some(happening) = edge.poll_happening() {
             match happening {
                 Happening::Done(done) => records.push(done.record),
+                Happening::Idle(record) => records.push(*record),
                 Happening::Failed { detail, .. } | Happening::Refused { detail } => {
                     return Err(VirtualError::Line(detail));
                 }
@@ -136,6 +156,15 @@ pub fn run(
     }
     records.sort_by_key(|record| (record.frame, record.device));
     Ok(records)
+}
+
+fn waiting(tasks: TaskQueue) -> Waiting {
+    Waiting {
+        arrived: tasks.arrived,
+        dropped: tasks.dropped,
+        waiting: tasks.waiting,
+        waited_frames: tasks.waited_frames,
+    }
 }
 
 struct Line {
@@ -155,7 +184,7 @@ impl Line {
     /// Hand devices what is due at the beginning of `slot`.
     fn deliver(
         &mut self,
-        devices: &mut [Device<ReplayedWork<'_>>],
+        devices: &mut [Device<ReplayedWork<'_>, Emulated>],
         slot: u32,
     ) -> Result<(), VirtualError> {
         for (device, queue) in devices.iter_mut().zip(&mut self.to_device) {
@@ -173,7 +202,7 @@ impl Line {
     fn settle(
         &mut self,
         edge: &mut Edge<Replay>,
-        devices: &mut [Device<ReplayedWork<'_>>],
+        devices: &mut [Device<ReplayedWork<'_>, Emulated>],
         slot: u32,
     ) -> Result<(), VirtualError> {
         loop {

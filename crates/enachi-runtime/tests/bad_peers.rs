@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Lab, RunningEdge, hello, loopback, scenario};
-use enachi_proto::message::{Account, Ending, Hello, Offer, RefuseReason, Report, ToEdge};
+use enachi_proto::message::{Account, Ending, Fading, Hello, Offer, RefuseReason, Report, ToEdge};
 use enachi_proto::stream::encode;
 use enachi_proto::{DeviceEvent, DeviceSession, VERSION};
 use enachi_runtime::client::ClientError;
@@ -97,6 +97,7 @@ fn report(task: u32) -> Report {
         image: None,
         label: None,
         local: None,
+        tasks: None,
     }
 }
 
@@ -178,6 +179,7 @@ fn floods_of_messages_end_the_session_and_nobody_else_s() {
         let offer = Offer {
             task,
             gain: 1e-12,
+            fading: Fading::Rayleigh,
             energy_queue_j: 0.0,
             deadline_s: 0.4,
         };
@@ -190,6 +192,7 @@ fn floods_of_messages_end_the_session_and_nobody_else_s() {
         let offer = Offer {
             task,
             gain: 1e-12,
+            fading: Fading::Rayleigh,
             energy_queue_j: 0.0,
             deadline_s: 0.4,
         };

@@ -21,6 +21,8 @@ use std::ops::Range;
 
 /// Spans of the grid.
 const SPANS: [f64; 9] = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9];
+/// Spans that are tried where there is no time for more, up to the first in which all tails fit.
+const QUICK_SPANS: [f64; 4] = [0.03, 0.1, 0.25, 0.5];
 /// Frames from one grid search to the next.
 const GRID_EVERY: u32 = 20;
 /// Factor from a span to its neighbours.
@@ -100,6 +102,7 @@ pub struct Capacity {
     /// Best span and price of the last frame that needed any.
     last: Option<(f64, f64)>,
     searched: u32,
+    quick: bool,
 }
 
 impl Capacity {
@@ -134,7 +137,17 @@ impl Capacity {
             best: Trial::default(),
             last: None,
             searched: 0,
+            quick: false,
         })
+    }
+
+    /// Try a few spans and no prices, for an edge whose clock runs: at most nine plans a frame, and two where all tails
+    /// fit easily.
+    pub fn quick(self) -> Self {
+        Self {
+            quick: true,
+            ..self
+        }
     }
 
     /// Barrier of a deadline in the planned frame \[s\].
@@ -209,6 +222,14 @@ impl Capacity {
         }
         // A plan that leaves its barrier behind is none; any other is better.
         self.best.value = f64::NEG_INFINITY;
+        if self.quick {
+            for span in QUICK_SPANS {
+                if !self.keep_at(frame, span, 0.0)? {
+                    break;
+                }
+            }
+            return Ok(());
+        }
         let grid = self.last.is_none() || self.searched.is_multiple_of(GRID_EVERY);
         self.searched += 1;
         if grid {

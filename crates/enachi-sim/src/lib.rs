@@ -5,11 +5,11 @@
 pub mod bootstrap;
 pub mod deployment;
 pub mod device;
-mod edge;
+pub mod edge;
 pub mod explain;
 pub mod knowledge;
 pub mod least;
-mod mux;
+pub mod mux;
 pub mod oracle;
 pub mod output;
 pub mod policies;

@@ -15,10 +15,10 @@ use crate::scenario::{Packet, StopKind};
 use crate::upload::{Law, Row, Rule, Upload, Uploaded};
 use crate::world::Gains;
 use enachi_core::curve::{AccuracyCurve, CurveError};
-use enachi_core::fading::rate_share;
+use enachi_core::fading::{Fading, rate_share};
 use enachi_core::packet::conditional::ConditionalCurves;
 use enachi_core::packet::stopping::{EXPONENTS, exponent, nearest_exponent};
-use enachi_core::packet::{Link, Sender, Slot};
+use enachi_core::packet::{Link, Sender, Slot, Window};
 use enachi_core::profile::{LadderKind, Stream};
 use enachi_core::radio::Radio;
 use enachi_core::task::{
@@ -157,6 +157,85 @@ pub struct Situation {
     pub feedback_slots: u32,
 }
 
+/// A device with an upload, as plans within the frame see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// Slots open to it.
+    pub window: Window,
+    /// Whether it has nothing more to do, or will have been stopped.
+    pub released: bool,
+    /// Whether it takes part in the plans ([`Stream::is_divisible`]).
+    pub planned: bool,
+    /// Band of the plan \[Hz\].
+    pub reserved_hz: f64,
+    /// p̃ of the plan \[W\].
+    pub reference_w: f64,
+    /// Checkpoint reached.
+    pub checkpoint: usize,
+    /// Share of the way from there to the next, 0..=1.
+    pub begun: f64,
+    /// Stream, as [`Deployment::stream_index`] counts.
+    pub stream: usize,
+    /// Row of the profile's images; curves are those of others.
+    pub image: usize,
+    /// Gain that the frame's plan knew.
+    pub gain: f64,
+    /// How gains vary around it.
+    pub fading: Fading,
+    /// Q before the frame \[J\].
+    pub energy_queue_j: f64,
+    /// Most power that is drawn for sending \[W\].
+    pub power_max_w: f64,
+    /// Weight of its accuracy.
+    pub weight: f64,
+}
+
+impl Standing {
+    /// Share of the band and mean signal-to-noise ratio that the device was last planned at; of one that got nothing, those
+    /// that it would have on `equal_hz` at the last plan's price.
+    fn outlook(
+        &self,
+        situation: &Situation,
+        device: &DeviceProblem,
+        time_s: f64,
+        equal_hz: f64,
+        price: f64,
+    ) -> (f64, f64) {
+        let radio = &situation.radio;
+        let snr = radio.snr(self.reserved_hz, self.gain, self.reference_w);
+        let (band_hz, snr) = if snr > 0.0 {
+            (self.reserved_hz, snr)
+        } else {
+            let snr = snr_at_price(radio, device, time_s, price, equal_hz);
+            (equal_hz, snr)
+        };
+        (band_hz / situation.bandwidth_hz, snr)
+    }
+
+    /// Whether it may still use band at or after `slot`.
+    pub fn open_after(&self, slot: u32) -> bool {
+        !self.released && self.window.end > slot
+    }
+}
+
+/// Whoever has a [`Standing`]: a simulated upload, or a task at an edge.
+pub trait Party {
+    /// Its standing now.
+    fn standing(&self) -> Standing;
+    /// Take note of the plan's band \[Hz\] and reference power \[W\].
+    fn reserve(&mut self, bandwidth_hz: f64, reference_w: f64);
+}
+
+impl Party for Standing {
+    fn standing(&self) -> Standing {
+        *self
+    }
+
+    fn reserve(&mut self, bandwidth_hz: f64, reference_w: f64) {
+        (self.reserved_hz, self.reference_w) = (bandwidth_hz, reference_w);
+    }
+}
+
 /// One device with an upload in this frame.
 pub struct Sending<'a, N> {
     upload: &'a Upload<'a>,
@@ -195,7 +274,7 @@ pub fn sending<'a>(
         gains: upload
             .world
             .gains(upload.device, upload.frame, upload.local),
-        planned: !matches!(row, Row::Level(..)),
+        planned: upload.stream().is_divisible(),
         stream: upload.deployment.stream_index(upload.candidate.cut, stream),
         reserved_hz: grant.bandwidth_hz,
         reference_w: grant.reference_power_w,
@@ -219,32 +298,6 @@ impl<N: Fn(usize) -> f64> Sending<'_, N> {
     pub fn finish(self) -> (Uploaded, bool) {
         let uploaded = self.upload.settle(self.sender.finish(), &self.row);
         (uploaded, self.sent_any)
-    }
-
-    /// Whether it may still use band at or after `slot`.
-    fn open_after(&self, slot: u32) -> bool {
-        !self.sender.released() && self.sender.window().end > slot
-    }
-
-    /// Share of the band and mean signal-to-noise ratio that the device was last planned at; of one that got nothing, those
-    /// that it would have on `equal_hz` at the last plan's price.
-    fn outlook(
-        &self,
-        situation: &Situation,
-        device: &DeviceProblem,
-        time_s: f64,
-        equal_hz: f64,
-        price: f64,
-    ) -> (f64, f64) {
-        let radio = &situation.radio;
-        let snr = radio.snr(self.reserved_hz, self.planned_gain, self.reference_w);
-        let (band_hz, snr) = if snr > 0.0 {
-            (self.reserved_hz, snr)
-        } else {
-            let snr = snr_at_price(radio, device, time_s, price, equal_hz);
-            (equal_hz, snr)
-        };
-        (band_hz / situation.bandwidth_hz, snr)
     }
 
     /// Use `bandwidth_hz` at the planned power from now on.
@@ -283,6 +336,31 @@ impl<N: Fn(usize) -> f64> Sending<'_, N> {
     }
 }
 
+impl<N: Fn(usize) -> f64> Party for Sending<'_, N> {
+    fn standing(&self) -> Standing {
+        Standing {
+            window: self.sender.window(),
+            released: self.sender.released(),
+            planned: self.planned,
+            reserved_hz: self.reserved_hz,
+            reference_w: self.reference_w,
+            checkpoint: self.sender.checkpoint(),
+            begun: self.sender.begun(&self.row),
+            stream: self.stream,
+            image: self.upload.image,
+            gain: self.planned_gain,
+            fading: self.upload.known.fading,
+            energy_queue_j: self.upload.energy_queue_j,
+            power_max_w: self.upload.power_max_w(),
+            weight: self.weight,
+        }
+    }
+
+    fn reserve(&mut self, bandwidth_hz: f64, reference_w: f64) {
+        (self.reserved_hz, self.reference_w) = (bandwidth_hz, reference_w);
+    }
+}
+
 /// Solver and buffers, used again from plan to plan.
 #[derive(Debug)]
 pub struct Replanner {
@@ -318,6 +396,11 @@ impl Replanner {
         })
     }
 
+    /// A frame begins, whose own plan had the price `bandwidth_price` \[objective/Hz\].
+    pub fn begin(&mut self, bandwidth_price: f64) {
+        self.price = bandwidth_price;
+    }
+
     /// Run the slots of a frame.
     pub fn run<N: Fn(usize) -> f64>(
         &mut self,
@@ -334,7 +417,7 @@ impl Replanner {
         } = *situation;
         let end = uploads.iter().map(|u| u.sender.window().end).max();
         let end = end.unwrap_or(0);
-        self.price = situation.bandwidth_price;
+        self.begin(situation.bandwidth_price);
         let mut decided = 0;
         while decided < end {
             // The first plan is part of the frame's own grant and needs no further message.
@@ -348,7 +431,13 @@ impl Replanner {
             for upload in &mut *uploads {
                 upload.advance(decided, effect, feedback_slots, &mut seen);
             }
-            share_out(situation.bandwidth_hz, uploads, effect, next);
+            share_out(
+                situation.bandwidth_hz,
+                uploads,
+                effect,
+                next,
+                Sending::set_band,
+            );
             decided += period_slots;
             for upload in &mut *uploads {
                 upload.advance(effect, decided, feedback_slots, &mut seen);
@@ -357,46 +446,46 @@ impl Replanner {
     }
 
     /// P1.2 for what is left from slot `effect` on.
-    fn plan<N: Fn(usize) -> f64>(
+    pub fn plan<P: Party>(
         &mut self,
         situation: &Situation,
         tables: &ConditionalTables,
-        uploads: &mut [Sending<'_, N>],
+        parties: &mut [P],
         effect: u32,
     ) {
         self.options.clear();
         self.devices.clear();
         self.origin.clear();
         let mut free_hz = situation.bandwidth_hz;
-        let open = uploads.iter().filter(|upload| upload.open_after(effect));
+        let open = parties.iter().filter(|p| p.standing().open_after(effect));
         let equal_hz = situation.bandwidth_hz / open.count().max(1) as f64;
-        for (index, upload) in uploads.iter().enumerate() {
-            if !upload.open_after(effect) {
+        for (index, party) in parties.iter().enumerate() {
+            let party = party.standing();
+            if !party.open_after(effect) {
                 continue;
             }
-            if !upload.planned {
-                free_hz -= upload.reserved_hz;
+            if !party.planned {
+                free_hz -= party.reserved_hz;
                 continue;
             }
-            let window = upload.sender.window();
+            let window = party.window;
             let slots = window.end - window.first.max(effect);
             let first = self.options.len() as u32;
             let time_s = f64::from(slots) * situation.slot_s;
             let mut device = DeviceProblem {
-                energy_queue_j: upload.upload.energy_queue_j,
-                gain: upload.planned_gain,
-                power_max_w: upload.upload.power_max_w(),
-                weight: upload.weight,
+                energy_queue_j: party.energy_queue_j,
+                gain: party.gain,
+                power_max_w: party.power_max_w,
+                weight: party.weight,
                 options: first..first + 1,
             };
             let (mut share, mut snr) = (0.0, 0.0);
             if self.replanning == Replanning::StoppingAware {
-                (share, snr) = upload.outlook(situation, &device, time_s, equal_hz, self.price);
-                device.gain *= rate_share(upload.upload.known.fading, snr);
+                (share, snr) = party.outlook(situation, &device, time_s, equal_hz, self.price);
+                device.gain *= rate_share(party.fading, snr);
             }
-            let curves = tables.of(upload.stream, upload.upload.image, share, snr);
-            let begun = upload.sender.begun(&upload.row);
-            let (curve, begun) = curves.at(upload.sender.checkpoint(), begun);
+            let curves = tables.of(party.stream, party.image, share, snr);
+            let (curve, begun) = curves.at(party.checkpoint, party.begun);
             if self.curves.len() == self.options.len() {
                 self.curves.push(curve.clone());
             }
@@ -425,34 +514,32 @@ impl Replanner {
         self.solver.solve(&problem, &mut self.plan);
         self.price = self.plan.bandwidth_price;
         for (index, grant) in self.origin.iter().zip(&self.plan.grants) {
-            uploads[*index].reserved_hz = grant.bandwidth_hz;
-            uploads[*index].reference_w = grant.reference_power_w;
+            parties[*index].reserve(grant.bandwidth_hz, grant.reference_power_w);
         }
     }
 }
 
-/// Give the whole band to those that can use it before slot `next`, in proportion to what the plan reserved for them.
-fn share_out<N: Fn(usize) -> f64>(
+/// Give the whole band to those that can use it before slot `next`, in proportion to what the plan reserved for them: `each`
+/// of them is told its band \[Hz\].
+pub fn share_out<P: Party>(
     bandwidth_hz: f64,
-    uploads: &mut [Sending<'_, N>],
+    parties: &mut [P],
     effect: u32,
     next: u32,
+    mut each: impl FnMut(&mut P, f64),
 ) {
-    let can_use =
-        |upload: &Sending<'_, N>| upload.open_after(effect) && upload.sender.window().first < next;
-    let reserved: f64 = uploads
-        .iter()
-        .filter(|upload| can_use(upload))
-        .map(|upload| upload.reserved_hz)
-        .sum();
+    let can_use = |party: &Standing| party.open_after(effect) && party.window.first < next;
+    let standings = parties.iter().map(Party::standing).filter(can_use);
+    let reserved: f64 = standings.map(|party| party.reserved_hz).sum();
     let stretch = if reserved > 0.0 {
         bandwidth_hz / reserved
     } else {
         1.0
     };
-    for upload in uploads.iter_mut() {
-        if can_use(upload) {
-            upload.set_band(upload.reserved_hz * stretch);
+    for party in parties.iter_mut() {
+        let standing = party.standing();
+        if can_use(&standing) {
+            each(party, standing.reserved_hz * stretch);
         }
     }
 }

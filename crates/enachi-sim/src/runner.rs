@@ -339,7 +339,7 @@ impl<'a> Runner<'a> {
         let edge_s =
             candidate.map(|choice| self.edge_s(index, &self.offer.candidates[choice as usize]));
         let deadline_s = self.deployment.devices[index].values.deadline_s;
-        self.outcomes[index] = outcome_behind(edge_s, deadline_s, &record);
+        self.outcomes[index] = outcome(edge_s, deadline_s, &record);
         self.queues[index].update(energy_j);
         sink.frame(record);
     }
@@ -519,17 +519,8 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// What a policy learns of a frame, where the tail of `candidate` had the edge to itself.
-pub fn outcome(
-    candidate: Option<&Candidate>,
-    deadline_s: f64,
-    record: &FrameRecord,
-) -> FrameOutcome {
-    outcome_behind(candidate.map(edge_time_s), deadline_s, record)
-}
-
 /// What a policy learns of a frame whose task took `edge_s` from the barrier on; `None` where nothing was chosen.
-fn outcome_behind(edge_s: Option<f64>, deadline_s: f64, record: &FrameRecord) -> FrameOutcome {
+pub fn outcome(edge_s: Option<f64>, deadline_s: f64, record: &FrameRecord) -> FrameOutcome {
     FrameOutcome {
         energy_j: record.energy_j(),
         latency_s: latency_s(edge_s, deadline_s, record),

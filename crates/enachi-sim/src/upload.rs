@@ -174,11 +174,16 @@ impl Upload<'_> {
         }
     }
 
-    /// The granted level, or the highest below it whose encoding of *this* image the window is expected to carry: grants
-    /// are made on mean sizes, but a device knows the size of what it has encoded.
     fn fitting_level(&self, stream: &Stream) -> usize {
         let samples = &stream.samples;
-        let whole = samples.checkpoints - 1;
+        self.fitting(samples.checkpoints - 1, |level| {
+            f64::from(samples.bits[samples.at(self.image, level)])
+        })
+    }
+
+    /// The granted level of `whole`, or the highest below it whose encoding of *this* image, of `bits` bits, the window is
+    /// expected to carry: grants are made on mean sizes, but a device knows the size of what it has encoded.
+    pub fn fitting(&self, whole: usize, mut bits: impl FnMut(usize) -> f64) -> usize {
         // No level: the policy sends the tensor whole or not at all.
         let Some(granted) = self.grant.level else {
             return whole;
@@ -194,7 +199,6 @@ impl Upload<'_> {
         };
         let window_s = f64::from(self.window.slots()) * self.deployment.scenario.frame.slot_s;
         let carried = bandwidth_hz * efficiency * window_s;
-        let bits = |level: usize| f64::from(samples.bits[samples.at(self.image, level)]);
         (1..=granted)
             .rev()
             .find(|level| bits(*level) <= carried)

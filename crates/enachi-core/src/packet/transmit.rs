@@ -187,8 +187,12 @@ impl Sender {
 
     /// Share of the bits from the last checkpoint to the next that have arrived, in 0..1.
     pub fn begun(&self, arrivals: &impl Arrivals) -> f64 {
-        let from = arrivals.bits(self.checkpoint);
-        let gap = self.next_bits - from;
+        self.begun_between(arrivals.bits(self.checkpoint), self.next_bits)
+    }
+
+    /// Share of the bits between two marks that have arrived, in 0..1.
+    pub fn begun_between(&self, from: f64, to: f64) -> f64 {
+        let gap = to - from;
         if gap > 0.0 {
             ((self.delivered - from) / gap).clamp(0.0, 1.0)
         } else {

@@ -85,6 +85,34 @@ impl Preprocess {
     }
 }
 
+impl std::str::FromStr for Preprocess {
+    type Err = ImageError;
+
+    /// Read what `{:?}` writes, which is how profiles keep it.
+    fn from_str(text: &str) -> Result<Self, ImageError> {
+        let wrong = || ImageError::Preprocess(format!("cannot read {text:?}"));
+        let numbers = text.split(|c: char| !(c.is_ascii_digit() || "+-.e".contains(c)));
+        // Letters of the names fall away but for an `e`.
+        let numbers = numbers.filter(|n| n.contains(|c: char| c.is_ascii_digit()));
+        let numbers: Result<Vec<f32>, _> = numbers.map(str::parse).collect();
+        let Ok([resize, crop, m0, m1, m2, s0, s1, s2]) = numbers.as_deref() else {
+            return Err(wrong());
+        };
+        let read = Self {
+            resize: *resize as u32,
+            crop: *crop as u32,
+            mean: [*m0, *m1, *m2],
+            std: [*s0, *s1, *s2],
+        };
+        read.check()?;
+        if format!("{read:?}") == text {
+            Ok(read)
+        } else {
+            Err(wrong())
+        }
+    }
+}
+
 /// Why a picture cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -218,6 +246,23 @@ pub fn to_tensor(picture: &RgbCrop, how: &Preprocess) -> Tensor {
     Tensor {
         shape: vec![1, 3, picture.height as usize, picture.width as usize],
         data,
+    }
+}
+
+/// The picture of `side` pixels a side from which [`to_tensor`] made `values`.
+pub fn to_picture(values: &[f32], side: u32, how: &Preprocess) -> RgbCrop {
+    let plane = side as usize * side as usize;
+    let mut pixels = vec![0; 3 * plane];
+    for (channel, values) in values.chunks_exact(plane.max(1)).take(3).enumerate() {
+        let (mean, std) = (how.mean[channel], how.std[channel]);
+        for (pixel, value) in pixels.chunks_exact_mut(3).zip(values) {
+            pixel[channel] = ((value * std + mean) * 255.0).round() as u8;
+        }
+    }
+    RgbCrop {
+        width: side,
+        height: side,
+        pixels,
     }
 }
 

@@ -328,3 +328,33 @@ fn a_split_is_disjoint_and_depends_on_names_and_seed_only() {
     assert!(split(&forwards, 7, 50, 51).is_err());
     assert!(split(&forwards, 7, usize::MAX, 1).is_err());
 }
+
+#[test]
+fn preprocessing_is_read_as_profiles_keep_it() {
+    let own = Preprocess {
+        resize: 300,
+        crop: 299,
+        mean: [0.1, 1e-9, -3.0],
+        std: [1e10, 0.25, 7.0],
+    };
+    for how in [Preprocess::IMAGENET, Preprocess::TF, own] {
+        assert_eq!(format!("{how:?}").parse::<Preprocess>().unwrap(), how);
+    }
+    for wrong in ["", "imagenet", "Preprocess { resize: 256 }"] {
+        assert!(wrong.parse::<Preprocess>().is_err());
+    }
+}
+
+#[test]
+fn a_picture_comes_back_from_the_input_it_became() {
+    let pixels: Vec<u8> = (0..3 * 16 * 16).map(|i| (i % 256) as u8).collect();
+    let picture = RgbCrop {
+        width: 16,
+        height: 16,
+        pixels,
+    };
+    for how in [Preprocess::IMAGENET, Preprocess::TF] {
+        let tensor = to_tensor(&picture, &how);
+        assert_eq!(to_picture(&tensor.data, 16, &how), picture);
+    }
+}

@@ -1,10 +1,10 @@
 //! A device and an edge on a line that loses, doubles, delays and reorders, under a clock that only the test turns.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
-use enachi_proto::datagram::{End, Prefix, Writer, write_piece};
+use enachi_proto::datagram::{End, Prefix, Writer, write_piece, write_progress};
 use enachi_proto::message::{
-    Account, Answer, Choice, Ending, Energy, Grant, Hello, Offer, PowerLaw, RadioKind, Report,
-    Scored, StopReason, Welcome,
+    Account, Answer, Choice, Ending, Energy, Fading, Grant, Hello, Idle, Offer, PowerLaw,
+    RadioKind, Regrant, Report, Scored, StopReason, Waiting, Welcome,
 };
 use enachi_proto::{
     Arrival, DeviceEvent, DeviceSession, EdgeEvent, EdgeSession, EdgeSettings, Limits,
@@ -16,6 +16,8 @@ pub const CUT: u16 = 2;
 /// From the start of a task: when the batch begins, and when the device gives up. All times are ticks.
 pub const BATCH: u64 = 40;
 pub const DEADLINE: u64 = 60;
+/// Ticks from one re-grant of a task to the next.
+pub const REPLAN: u64 = 3;
 /// Most bytes of a datagram here; some chunks are longer.
 pub const DATAGRAM: usize = 120;
 
@@ -60,6 +62,7 @@ pub fn welcome() -> Welcome {
         spectral_cap: f64::INFINITY,
         law: PowerLaw::Tracking(1.0),
         outstanding_tasks: 4,
+        replan_slots: REPLAN as u32,
         account: None,
     }
 }
@@ -68,21 +71,22 @@ pub fn offer(task: u32) -> Offer {
     Offer {
         task,
         gain: 1e-11,
+        fading: Fading::Rician(4.0),
         energy_queue_j: 0.3,
         deadline_s: 0.1,
     }
 }
 
-pub fn grant(task: u32, revision: u16) -> Grant {
+pub fn grant(task: u32) -> Grant {
     Grant {
         task,
         frame: task,
-        revision,
         choice: Some(Choice {
             cut: CUT,
             stream: Some(0),
             level: None,
         }),
+        refused: None,
         bandwidth_hz: 1e6,
         reference_power_w: 0.5,
         bits_limit: f64::INFINITY,
@@ -91,6 +95,21 @@ pub fn grant(task: u32, revision: u16) -> Grant {
         planned_accuracy: 0.9,
         upload_end_s: 0.08,
     }
+}
+
+pub fn regrant(task: u32, revision: u32) -> Regrant {
+    Regrant {
+        task,
+        revision,
+        slot: 5 * revision,
+        bandwidth_hz: 2e6,
+        reference_power_w: 0.0,
+    }
+}
+
+/// What a device says of its way to the next checkpoint.
+pub fn begun(task: u32, slot: u32) -> f64 {
+    f64::from((task * 37 + slot) % 100) / 99.0
 }
 
 pub fn report(task: u32) -> Report {
@@ -113,6 +132,25 @@ pub fn report(task: u32) -> Report {
         image: None,
         label: Some(3),
         local: None,
+        tasks: None,
+    }
+}
+
+pub fn idle() -> Idle {
+    Idle {
+        frames: 3,
+        gain: 1e-11,
+        fading: Fading::Rayleigh,
+        mean_gain: 2e-11,
+        energy_queue_j: 0.2,
+        energy_j: 0.01,
+        account: Account::default(),
+        tasks: Some(Waiting {
+            arrived: 2,
+            dropped: 1,
+            waiting: 1,
+            waited_frames: 4,
+        }),
     }
 }
 
@@ -219,6 +257,12 @@ pub struct Pair {
     pub chunks: BTreeMap<u32, BTreeSet<u16>>,
     /// Slots in which the device sent chunks after it knew of the stop.
     pub sent_after_stop: u32,
+    /// Last revision that the edge has sent and the device has heard of, by task.
+    revisions: BTreeMap<u32, u32>,
+    pub heard: BTreeMap<u32, u32>,
+    /// Reports of progress that the edge was handed.
+    pub progress: u32,
+    pub idle: [u32; 2],
     pub bad: u32,
     pub cut: bool,
     batches: BTreeMap<u32, u64>,
@@ -247,6 +291,10 @@ impl Pair {
             unreported: BTreeSet::new(),
             chunks: BTreeMap::new(),
             sent_after_stop: 0,
+            revisions: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            progress: 0,
+            idle: [0; 2],
             bad: 0,
             cut: false,
             batches: BTreeMap::new(),
@@ -376,6 +424,10 @@ impl Pair {
                             self.edge.stop(prefix.task, StopReason::Certain).unwrap();
                         }
                     }
+                    Arrival::Progress(prefix, share) => {
+                        assert!(mangled || share == begun(prefix.task, prefix.slot));
+                        self.progress += 1;
+                    }
                     Arrival::Bad => self.bad += 1,
                     _ => {}
                 }
@@ -392,10 +444,14 @@ impl Pair {
                 }
                 EdgeEvent::Offered(offer) => {
                     assert!(self.edge_offered.insert(offer.task));
-                    self.edge.grant(grant(offer.task, 0), CHUNKS).unwrap();
+                    self.edge.grant(grant(offer.task), CHUNKS).unwrap();
                     self.batches.insert(offer.task, self.now + BATCH);
                 }
                 EdgeEvent::Reported(report) => *self.reported.entry(report.task).or_default() += 1,
+                EdgeEvent::Idle(told) => {
+                    assert_eq!(told, idle());
+                    self.idle[1] += 1;
+                }
                 EdgeEvent::Unreported { task } => assert!(self.unreported.insert(task)),
                 EdgeEvent::Left => {}
             }
@@ -403,6 +459,15 @@ impl Pair {
     }
 
     fn edge_time(&mut self) {
+        if self.now.is_multiple_of(REPLAN) {
+            for task in self.batches.keys() {
+                let revision = self.revisions.get(task).copied().unwrap_or(0) + 1;
+                // Not to a device that was stopped.
+                if self.edge.regrant(regrant(*task, revision)).is_ok() {
+                    self.revisions.insert(*task, revision);
+                }
+            }
+        }
         let due = |(task, at): (&u32, &u64)| (*at <= self.now).then_some(*task);
         let due: Vec<u32> = self.batches.iter().filter_map(due).collect();
         for task in due {
@@ -438,6 +503,12 @@ impl Pair {
                     task: grant.task,
                     next: 0,
                 }),
+                DeviceEvent::Regranted(again) => {
+                    assert!(self.device.may_send(again.task));
+                    let before = self.heard.insert(again.task, again.revision);
+                    assert_eq!(again.revision, before.unwrap_or(0) + 1);
+                    assert_eq!(again, regrant(again.task, again.revision));
+                }
                 DeviceEvent::Stopped(stop) => {
                     assert!(!self.device.may_send(stop.task));
                 }
@@ -467,6 +538,8 @@ impl Pair {
             let task = (self.now / period) as u32;
             if self.device.offer(offer(task)).is_ok() {
                 self.offered.insert(task);
+                self.device.idle(idle()).unwrap();
+                self.idle[0] += 1;
                 self.started.insert(task, self.now);
             }
         }
@@ -490,6 +563,15 @@ impl Pair {
             for datagram in datagrams(task, slot, ids) {
                 self.put_datagram(datagram);
             }
+            let prefix = Prefix {
+                task,
+                cut: CUT,
+                slot,
+                end: End::Slot,
+            };
+            let mut buffer = [0; DATAGRAM];
+            let length = write_progress(&mut buffer, prefix, begun(task, slot)).unwrap();
+            self.put_datagram(buffer[..length].to_vec());
         }
     }
 }

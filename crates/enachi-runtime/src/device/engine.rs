@@ -1,21 +1,23 @@
 //! The engine itself.
 
-use super::radio::Emulated;
+use super::radio::{Path, Radio};
 use super::{Outgoing, Work};
 use crate::cell;
 use enachi_core::packet::{Ending, Link, Never, Sender, Window};
 use enachi_core::queue::EnergyQueue;
 use enachi_core::task::{Candidate, TaskGrant};
-use enachi_proto::datagram::{End, Prefix};
+use enachi_proto::datagram::{End, Prefix, write_progress};
 use enachi_proto::message::{
-    self, Account, Answer, Grant, Hello, Offer, Refuse, Report, Scored, Welcome,
+    self, Account, Answer, Grant, Hello, Idle, Offer, Refuse, Regrant, Report, Scored, Waiting,
+    Welcome,
 };
 use enachi_proto::{DeviceEvent, DeviceSession, ProtocolError, SessionError};
 use enachi_sim::deployment::Deployment;
 use enachi_sim::runner::sends;
 use enachi_sim::scenario::Packet;
 use enachi_sim::upload::{Law, Upload};
-use enachi_sim::world::{Gains, World};
+use enachi_sim::world::Gains;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How a device runs.
@@ -70,6 +72,8 @@ pub struct Finished {
     pub class: Option<u16>,
     /// From the offer to its end by the clock of whoever drives the device \[s\]; 0 where nobody looks at one.
     pub elapsed_s: f64,
+    /// How often its band and power were changed.
+    pub regrants: u32,
 }
 
 struct Running {
@@ -82,6 +86,8 @@ struct Running {
     upload: Option<Sending>,
     ready_s: f64,
     local: Option<Scored>,
+    /// Tasks around the frame.
+    tasks: Option<Waiting>,
     /// The slot that comes next.
     next_slot: u32,
 }
@@ -94,23 +100,33 @@ struct Sending {
     law: Law,
     gains: Gains,
     sends: bool,
+    /// Whether plans within the frame may change its band and power.
+    planned: bool,
+    /// Such changes that are still to come, by slot.
+    regrants: VecDeque<Regrant>,
+    /// Changes that have come into force.
+    regranted: u32,
 }
+
+/// Most changes of band and power that wait for their slots; the oldest give way.
+const MOST_REGRANTS: usize = 8;
 
 /// What the simulator calls the upload of a running task.
 fn upload<'u>(
     deployment: &'u Deployment,
     packet: &'u Packet,
-    radio: &'u Emulated,
+    radio: &'u impl Radio,
     running: &'u Running,
     candidate: &'u Candidate,
     window: Window,
     (task, image): (f64, Option<usize>),
 ) -> Upload<'u> {
+    let (world, device) = radio.world();
     Upload {
         deployment,
-        world: &radio.world,
+        world,
         packet,
-        device: radio.device,
+        device,
         frame: running.task,
         candidate,
         grant: &running.granted,
@@ -124,36 +140,38 @@ fn upload<'u>(
 }
 
 /// The device.
-pub struct Device<W: Work> {
+pub struct Device<W: Work, R: Radio> {
     deployment: Arc<Deployment>,
     packet: Packet,
     options: DeviceOptions,
     session: DeviceSession,
-    radio: Emulated,
+    radio: R,
     work: W,
     queue: EnergyQueue,
+    /// Slots from one plan within the frame to the next; 0 where grants hold for the frame.
+    replan_slots: u32,
     running: Option<Running>,
     buffer: Vec<u8>,
     signals: Vec<Signal>,
 }
 
-impl<W: Work> Device<W> {
+impl<W: Work, R: Radio> Device<W, R> {
     /// A device at its place in `deployment`, before its greeting is sent.
     pub fn new(
         deployment: Arc<Deployment>,
         packet: Packet,
         options: DeviceOptions,
         hello: Hello,
-        radio: Emulated,
+        radio: R,
         work: W,
     ) -> Result<Self, SessionError> {
-        let budget_j = deployment.devices[radio.device as usize]
-            .values
-            .energy_budget_j;
+        let place = radio.world().1 as usize;
+        let budget_j = deployment.devices[place].values.energy_budget_j;
         Ok(Self {
             session: DeviceSession::new(hello)?,
             queue: EnergyQueue::new(budget_j),
             buffer: vec![0; options.datagram_bytes],
+            replan_slots: 0,
             running: None,
             signals: Vec::new(),
             deployment,
@@ -170,11 +188,17 @@ impl<W: Work> Device<W> {
         Ok(())
     }
 
-    /// The cell is another than was thought: from the next task on, its slots, noise and power law hold.
-    pub fn set_cell(&mut self, deployment: Arc<Deployment>, packet: Packet, world: World) {
+    /// The cell is another than was thought: from the next task on, its slots, noise and power law hold, and its world is that
+    /// of `seed`.
+    pub fn set_cell(&mut self, deployment: Arc<Deployment>, packet: Packet, seed: u64) {
+        self.radio.join(seed, &deployment);
         self.deployment = deployment;
         self.packet = packet;
-        self.radio.world = world;
+    }
+
+    /// What the transport says of the path to the edge now.
+    pub fn observe(&mut self, path: Path) {
+        self.radio.observe(path);
     }
 
     /// The work.
@@ -195,6 +219,11 @@ impl<W: Work> Device<W> {
     /// T \[s\].
     pub fn deadline_s(&self) -> f64 {
         self.options.deadline_s
+    }
+
+    /// Place of the device in its deployment.
+    fn place(&self) -> usize {
+        self.radio.world().1 as usize
     }
 
     /// The energy account.
@@ -222,17 +251,44 @@ impl<W: Work> Device<W> {
         found
     }
 
-    /// Offer a task.
-    pub fn offer(&mut self, task: u32) -> Result<(), SessionError> {
+    /// Offer a task; `tasks` are those around it, where they do not come once a frame.
+    pub fn offer(&mut self, task: u32, tasks: Option<Waiting>) -> Result<(), SessionError> {
         let gain = self.radio.gain(&self.deployment, task);
         self.session.offer(Offer {
             task,
             gain: gain.known,
+            fading: cell::fading_told(gain.told.fading),
             energy_queue_j: self.queue.level_j(),
             deadline_s: self.options.deadline_s,
         })?;
-        self.running = Some(self.fresh(task));
+        self.running = Some(Running {
+            tasks,
+            ..self.fresh(task)
+        });
         Ok(())
+    }
+
+    /// `frames` frames have brought no task; `task` is the number that the next would have had. Each has its allowance of
+    /// energy, and costs what doing nothing costs.
+    pub fn idle(&mut self, task: u32, frames: u32, tasks: Option<Waiting>) {
+        let gain = self.radio.gain(&self.deployment, task);
+        let energy_queue_j = self.queue.level_j();
+        let device = &self.deployment.devices[self.place()];
+        let frame_j = device.values.idle_power_w * self.deployment.scenario.frame.length_s;
+        for _ in 0..frames {
+            self.queue.update(frame_j);
+        }
+        // A broken line cannot take it; the next report carries the account.
+        let _ = self.session.idle(Idle {
+            frames,
+            gain: gain.known,
+            fading: cell::fading_told(gain.told.fading),
+            mean_gain: gain.local.mean_gain,
+            energy_queue_j,
+            energy_j: f64::from(frames) * frame_j,
+            account: self.account(),
+            tasks,
+        });
     }
 
     fn fresh(&self, task: u32) -> Running {
@@ -246,6 +302,7 @@ impl<W: Work> Device<W> {
             upload: None,
             ready_s: 0.0,
             local: None,
+            tasks: None,
             next_slot: 0,
         }
     }
@@ -292,7 +349,9 @@ impl<W: Work> Device<W> {
     /// Whether there is anything left to send of the task in hand.
     pub fn is_sending(&self) -> bool {
         let upload = self.running.as_ref().and_then(|r| r.upload.as_ref());
-        upload.is_some_and(|u| u.sends && u.sent < u.outgoing.len() && !u.sender.released())
+        upload.is_some_and(|u| {
+            (u.sends || u.planned) && u.sent < u.outgoing.len() && !u.sender.released()
+        })
     }
 
     fn events(&mut self) {
@@ -302,10 +361,12 @@ impl<W: Work> Device<W> {
                     if let Some(account) = welcome.account {
                         self.resume(&account);
                     }
+                    self.replan_slots = welcome.replan_slots;
                     self.signals.push(Signal::Welcome(welcome));
                 }
                 DeviceEvent::Refused(refuse) => self.signals.push(Signal::Refused(refuse)),
                 DeviceEvent::Granted(grant) => self.granted(grant),
+                DeviceEvent::Regranted(regrant) => self.regranted(regrant),
                 DeviceEvent::Stopped(stop) => {
                     self.signals.push(Signal::Stopped { task: stop.task });
                     let running = self.running.as_mut().filter(|r| r.task == stop.task);
@@ -334,11 +395,6 @@ impl<W: Work> Device<W> {
             return;
         };
         if running.task != grant.task {
-            self.running = Some(running);
-            return;
-        }
-        if grant.revision > 0 {
-            self.regranted(&mut running, &grant);
             self.running = Some(running);
             return;
         }
@@ -394,7 +450,7 @@ impl<W: Work> Device<W> {
         if stream.is_some_and(|s| s as usize >= cut.streams.len()) {
             return None;
         }
-        let device = &self.deployment.devices[self.radio.device as usize];
+        let device = &self.deployment.devices[self.place()];
         let cut = usize::from(choice.cut);
         Some(self.deployment.candidate(device, cut, stream, 0, 0..0))
     }
@@ -407,10 +463,7 @@ impl<W: Work> Device<W> {
     ) -> Result<Sending, String> {
         let slot_s = self.deployment.scenario.frame.slot_s;
         let mut window = Window::between(running.ready_s, upload_end_s, slot_s);
-        let may_send = sends(&running.granted);
-        if !may_send {
-            window.end = window.first;
-        }
+        let sends = sends(&running.granted);
         let drawn = self.work.draw(running.task, Some(candidate));
         let Self {
             deployment,
@@ -419,7 +472,13 @@ impl<W: Work> Device<W> {
             work,
             ..
         } = self;
-        let upload = upload(deployment, packet, radio, running, candidate, window, drawn);
+        let mut upload = upload(deployment, packet, radio, running, candidate, window, drawn);
+        // A plan within the frame may still find band for it.
+        let planned = self.replan_slots > 0 && upload.stream().is_divisible();
+        if !sends && !planned {
+            window.end = window.first;
+            upload.window = window;
+        }
         let outgoing = work.head(&upload)?;
         let link = upload.link(running.granted.bandwidth_hz);
         let reference_w = running.granted.reference_power_w;
@@ -428,41 +487,72 @@ impl<W: Work> Device<W> {
             law: upload.law(&link, reference_w),
             gains: self.radio.gains(running.task, running.gain.local),
             sent: 0,
-            sends: may_send,
+            sends,
+            planned,
+            regrants: VecDeque::new(),
+            regranted: 0,
             outgoing,
             link,
         })
     }
 
-    /// Band and power from now on.
-    fn regranted(&mut self, running: &mut Running, grant: &Grant) {
-        running.granted.bandwidth_hz = grant.bandwidth_hz;
-        running.granted.reference_power_w = grant.reference_power_w;
-        let (Some(candidate), Some(mut sending)) =
-            (running.candidate.clone(), running.upload.take())
+    /// Keep a change of band and power until its slot; it takes the place of those that were to hold from there on.
+    fn regranted(&mut self, regrant: Regrant) {
+        let running = self.running.as_mut().filter(|r| r.task == regrant.task);
+        let Some(sending) = running.and_then(|r| r.upload.as_mut()) else {
+            return;
+        };
+        sending.regrants.retain(|known| known.slot < regrant.slot);
+        if sending.regrants.len() >= MOST_REGRANTS {
+            sending.regrants.pop_front();
+        }
+        sending.regrants.push_back(regrant);
+    }
+
+    /// Band and power that hold from `slot` on.
+    fn regrant(&mut self, slot: u32) {
+        let Some(running) = self.running.as_mut() else {
+            return;
+        };
+        let (Some(candidate), Some(sending)) = (&running.candidate, running.upload.as_mut()) else {
+            return;
+        };
+        let mut due = None;
+        while sending.regrants.front().is_some_and(|r| r.slot <= slot) {
+            due = sending.regrants.pop_front();
+        }
+        let Some(Regrant {
+            bandwidth_hz,
+            reference_power_w,
+            ..
+        }) = due
         else {
             return;
         };
-        let drawn = self.work.draw(running.task, Some(&candidate));
+        let drawn = self.work.draw(running.task, Some(candidate));
         let window = sending.sender.window();
         let upload = upload(
             &self.deployment,
             &self.packet,
             &self.radio,
             running,
-            &candidate,
+            candidate,
             window,
             drawn,
         );
-        sending.link = upload.link(grant.bandwidth_hz);
-        sending.law = upload.law(&sending.link, grant.reference_power_w);
-        sending.sender.set_reference_w(grant.reference_power_w);
-        sending.sends = sends(&running.granted);
-        running.upload = Some(sending);
+        let link = upload.link(bandwidth_hz);
+        let law = upload.law(&link, reference_power_w);
+        if let Some(sending) = running.upload.as_mut() {
+            (sending.link, sending.law) = (link, law);
+            sending.sender.set_reference_w(reference_power_w);
+            sending.regranted += 1;
+            sending.sends = bandwidth_hz > 0.0 && reference_power_w > 0.0;
+        }
     }
 
     /// Run slot `slot` of the task in hand and hand its datagrams to `send`. The slots of a task must ascend.
-    pub fn slot(&mut self, slot: u32, send: impl FnMut(&[u8])) {
+    pub fn slot(&mut self, slot: u32, mut send: impl FnMut(&[u8])) {
+        self.regrant(slot);
         let Some(running) = self.running.as_mut() else {
             return;
         };
@@ -472,6 +562,12 @@ impl<W: Work> Device<W> {
         };
         if !upload.sends || !self.session.may_send(running.task) && !upload.sender.released() {
             return;
+        }
+        let carrier = self
+            .radio
+            .carrier(running.gain.local.mean_gain, upload.link.slot_s);
+        if let Some((link, law)) = carrier {
+            (upload.link, upload.law) = (link, law);
         }
         let Sending {
             sender,
@@ -502,18 +598,28 @@ impl<W: Work> Device<W> {
             Law::WaterFilling(law) => with_law!(law),
         }
         let reached = upload.sender.checkpoint();
+        let prefix = Prefix {
+            task: running.task,
+            cut: candidate.cut as u16,
+            slot,
+            end: End::Nothing,
+        };
         if reached > upload.sent {
-            let prefix = Prefix {
-                task: running.task,
-                cut: candidate.cut as u16,
-                slot,
-                end: End::Nothing,
-            };
             let chunks = upload.sent..reached;
             upload.sent = reached;
             upload
                 .outgoing
-                .datagrams(chunks, prefix, &mut self.buffer, send);
+                .datagrams(chunks, prefix, &mut self.buffer, &mut send);
+        }
+        // The edge is about to plan again.
+        let plans = upload.planned && (slot + 1).is_multiple_of(self.replan_slots);
+        if plans && !upload.sender.released() {
+            let end = End::Slot;
+            let begun = upload.outgoing.begun(&upload.sender);
+            let told = write_progress(&mut self.buffer, Prefix { end, ..prefix }, begun);
+            if let Some(length) = told {
+                send(&self.buffer[..length]);
+            }
         }
     }
 
@@ -551,6 +657,7 @@ impl<W: Work> Device<W> {
             task: running.task,
             grant: running.grant,
             class: answered.or(running.local).map(|best| best.class),
+            regrants: running.upload.as_ref().map_or(0, |u| u.regranted),
             answer,
             report,
             elapsed_s: 0.0,
@@ -558,7 +665,7 @@ impl<W: Work> Device<W> {
     }
 
     fn account_for(&mut self, running: &Running) -> Report {
-        let device = &self.deployment.devices[self.radio.device as usize];
+        let device = &self.deployment.devices[self.place()];
         let timing = &self.deployment.scenario.frame;
         let slot_s = timing.slot_s;
         let mut energy_local_j = device.values.idle_power_w * timing.length_s;
@@ -597,6 +704,7 @@ impl<W: Work> Device<W> {
             image: image.map(|image| image as u32),
             label: self.work.label(running.task),
             local: running.local,
+            tasks: running.tasks,
         };
         if let Some(upload) = &running.upload {
             let sent = upload.sender.clone().finish();

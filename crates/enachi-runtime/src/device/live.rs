@@ -2,6 +2,7 @@
 
 use super::{Outgoing, Work};
 use crate::network::Network;
+use crate::picture::{Pictures, parts};
 use enachi_core::task::Candidate;
 use enachi_model::codec::EncoderScratch;
 use enachi_model::tensor::Tensor;
@@ -84,6 +85,34 @@ impl<'n> LiveWork<'n> {
     }
 }
 
+/// A picture at the level that fits, in chunks whose bits are those of the picture alone.
+fn picture(
+    pictures: &Pictures,
+    upload: &Upload<'_>,
+    stream: usize,
+    values: &[f32],
+) -> Result<Outgoing, String> {
+    let picture = pictures.picture(values);
+    let mut tried: Option<(usize, Vec<u8>)> = None;
+    let level = upload.fitting(pictures.levels(stream), |level| {
+        tried = Some(level).zip(pictures.encode(stream, level, &picture).ok());
+        let coded = tried.as_ref();
+        coded.map_or(f64::INFINITY, |(_, coded)| 8.0 * coded.len() as f64)
+    });
+    let coded = match tried {
+        Some((at, coded)) if at == level => coded,
+        _ => pictures.encode(stream, level, &picture)?,
+    };
+    let mut outgoing = Outgoing::default();
+    let mut bytes = 0;
+    for part in parts(&coded) {
+        bytes = (bytes + part.len()).min(coded.len());
+        outgoing.push_at(&part, 8.0 * bytes as f64);
+    }
+    outgoing.level = Some(level as u16);
+    Ok(outgoing)
+}
+
 impl Work for LiveWork<'_> {
     fn head(&mut self, upload: &Upload<'_>) -> Result<Outgoing, String> {
         let Some((input, _)) = &self.current else {
@@ -91,6 +120,9 @@ impl Work for LiveWork<'_> {
         };
         let cut = upload.candidate.cut as usize;
         let stream = upload.candidate.stream.unwrap_or(0) as usize;
+        if let Some(pictures) = self.network.pictures(cut) {
+            return picture(pictures, upload, stream, &input.data);
+        }
         let codec = self.network.codec(cut).filter(|_| stream == 0);
         let codec = codec.ok_or("a stream that this runtime does not send")?;
         let feature = self.network.head(input, cut).map_err(|e| e.to_string())?;
@@ -103,6 +135,7 @@ impl Work for LiveWork<'_> {
         if let Some(&chunks) = stream.checkpoint_chunks.get(limit) {
             outgoing.truncate(chunks as usize);
         }
+        outgoing.set_checkpoints(&stream.checkpoint_chunks);
         Ok(outgoing)
     }
 

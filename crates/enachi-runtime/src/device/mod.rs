@@ -10,7 +10,7 @@ mod replay;
 pub use engine::{Device, DeviceOptions, Finished, Signal};
 pub use live::{Input, Inputs, LiveWork};
 pub use outgoing::Outgoing;
-pub use radio::{Emulated, Gain};
+pub use radio::{Emulated, Gain, Host, Path, Radio};
 pub use replay::ReplayedWork;
 
 use enachi_core::task::Candidate;

@@ -1,6 +1,6 @@
 //! The chunks of a task, in the order in which they are sent, and the datagrams of a slot.
 
-use enachi_core::packet::Arrivals;
+use enachi_core::packet::{Arrivals, Sender};
 use enachi_proto::datagram::{End, Prefix, Writer, chunk_bytes, write_piece};
 
 /// Chunks in order, each with the bits on the air after which it has arrived.
@@ -12,6 +12,8 @@ pub struct Outgoing {
     ends: Vec<usize>,
     bytes: Vec<u8>,
     total_bits: f64,
+    /// Chunks at each checkpoint of the profile, from 0 on; empty where every chunk is one.
+    checkpoints: Vec<u32>,
     /// Level, of a stream of alternatives.
     pub level: Option<u16>,
 }
@@ -48,6 +50,24 @@ impl Outgoing {
     /// Say how long the whole stream is.
     pub fn set_total_bits(&mut self, total_bits: f64) {
         self.total_bits = total_bits;
+    }
+
+    /// Say at which numbers of chunks the profile has checkpoints, from 0 on.
+    pub fn set_checkpoints(&mut self, chunks: &[u32]) {
+        self.checkpoints = chunks.to_vec();
+    }
+
+    /// Share of the bits from the last checkpoint to the next that `sender` has sent, 0..=1.
+    pub fn begun(&self, sender: &Sender) -> f64 {
+        let sent = sender.checkpoint();
+        let after = self.checkpoints.partition_point(|c| *c as usize <= sent);
+        if after == 0 {
+            return sender.begun(self);
+        }
+        let to = self.checkpoints.get(after).map_or(sent, |c| *c as usize);
+        let from = self.checkpoints[after - 1] as usize;
+        let last = self.len();
+        sender.begun_between(self.bits(from.min(last)), self.bits(to.min(last)))
     }
 
     /// Number of chunks.

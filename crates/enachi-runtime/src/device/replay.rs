@@ -42,6 +42,7 @@ impl Work for ReplayedWork<'_> {
                         outgoing.push_at(&PAYLOAD, end);
                     }
                 }
+                outgoing.set_checkpoints(&stream.checkpoint_chunks[..=prefix.last()]);
                 outgoing.set_total_bits(prefix.inner.bits(prefix.inner.last()));
             }
             Row::Curve(prefix) => {

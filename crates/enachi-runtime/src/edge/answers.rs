@@ -3,7 +3,7 @@
 use super::engine::{Edge, Happening};
 use super::judge::{Closed, Judge, TaskId, Verdict};
 use super::task::{Stage, Task};
-use enachi_proto::message::{Answer, Failure, Report};
+use enachi_proto::message::{Account, Answer, Failure, Report};
 use enachi_sim::runner::outcome;
 
 impl<J: Judge> Edge<J> {
@@ -92,19 +92,8 @@ impl<J: Judge> Edge<J> {
         note_left(&mut self.left_s, 0.0, task.offer.deadline_s);
         task.stage = Stage::Ended;
         let (connection, device, number) = (task.id.connection, task.device, task.id.task);
-        let failed = Answer {
-            task: number,
-            top: Vec::new(),
-            entropy_nats: 0.0,
-            chunks: 0,
-            bits: 0,
-            checkpoint: 0,
-            batch_s: 0.0,
-            tail_s: 0.0,
-            failure: Some(Failure::Tail),
-        };
         if let Some(connected) = self.connections.get_mut(&connection) {
-            let _ = connected.session.answer(failed);
+            let _ = connected.session.answer(failed(number, Failure::Tail));
         }
         self.flush(connection);
         self.happenings.push_back(Happening::Failed {
@@ -114,10 +103,15 @@ impl<J: Judge> Edge<J> {
         self.finish(index);
     }
 
-    pub(super) fn reported(&mut self, connection: u64, device: usize, report: Report) {
+    /// What a device says of its energy queue.
+    pub(super) fn account(&mut self, device: usize, account: Account) {
         let name = &self.names[device];
-        self.accounts.insert(name.clone(), report.account);
+        self.accounts.insert(name.clone(), account);
         self.changed.push(name.clone());
+    }
+
+    pub(super) fn reported(&mut self, connection: u64, device: usize, report: Report) {
+        self.account(device, report.account);
         let of = TaskId {
             connection,
             task: report.task,
@@ -140,7 +134,7 @@ impl<J: Judge> Edge<J> {
         let local = local.and_then(|s| self.judge.local(&s));
         let name = &self.names[task.device];
         let done = task.done(&self.cell, self.options.seed, name, &report, local);
-        let learnt = outcome(task.candidate.as_ref(), task.offer.deadline_s, &done.record);
+        let learnt = outcome(task.edge_s, task.offer.deadline_s, &done.record);
         if let Some(place) = self.planner.outcomes.get_mut(task.device) {
             *place = learnt;
         }
@@ -178,5 +172,20 @@ impl<J: Judge> Edge<J> {
 fn note_left(kept: &mut Option<(f64, f64)>, left_s: f64, deadline_s: f64) {
     if kept.is_none_or(|(known_s, _)| left_s < known_s) {
         *kept = Some((left_s, deadline_s));
+    }
+}
+
+/// The end of a task without an answer.
+pub(super) fn failed(task: u32, why: Failure) -> Answer {
+    Answer {
+        task,
+        top: Vec::new(),
+        entropy_nats: 0.0,
+        chunks: 0,
+        bits: 0,
+        checkpoint: 0,
+        batch_s: 0.0,
+        tail_s: 0.0,
+        failure: Some(why),
     }
 }

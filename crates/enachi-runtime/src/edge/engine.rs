@@ -1,20 +1,26 @@
 //! The engine itself.
 
+use super::answers::failed;
 use super::judge::{Judge, TaskId};
 use super::plan::Planner;
+use super::replan::{Replan, Share};
 use super::task::{Done, Stage, Task};
 use crate::cell::Cell;
+use crate::record::idle_record;
+use enachi_core::profile::CutKind;
+use enachi_core::record::{FrameRecord, Outcome};
 use enachi_core::task::{PowerMode, TaskGrant};
 use enachi_proto::datagram::{End, Prefix};
 use enachi_proto::message::{
-    Account, Answer, Choice, Failure, Grant, Offer, RefuseReason, StopReason,
+    Account, Choice, Failure, Grant, Idle, Offer, RefuseReason, StopReason,
 };
 use enachi_proto::{Arrival, EdgeEvent, EdgeSession, EdgeSettings, ProtocolError};
+use enachi_sim::runner::{edge_time_s, outcome};
 use enachi_sim::scenario::StopKind;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Slack of comparisons between times that are sums of slots \[s\].
-const SLACK_S: f64 = 1e-9;
+pub(super) const SLACK_S: f64 = 1e-9;
 
 /// How an edge runs.
 #[derive(Clone, Debug)]
@@ -83,6 +89,8 @@ pub enum Happening {
     },
     /// A task is over.
     Done(Box<Done>),
+    /// A device has nothing to do in a frame.
+    Idle(Box<FrameRecord>),
     /// A task is over and the device did not say what it has cost.
     Unreported {
         /// Its device.
@@ -114,12 +122,16 @@ pub struct Edge<J: Judge> {
     pub(super) accounts: BTreeMap<String, Account>,
     pub(super) changed: Vec<String>,
     pub(super) offers: Vec<Option<Offer>>,
+    /// Devices that have had nothing to do since their last offer.
+    pub(super) idle: Vec<Option<Idle>>,
     pub(super) tasks: Vec<Task<J::Evidence>>,
     pub(super) transmit: VecDeque<(u64, Vec<u8>)>,
     pub(super) happenings: VecDeque<Happening>,
     pub(super) frame: u32,
     /// Time that the last answer of the latest batch left before its deadline, and that deadline \[s\].
     pub(super) left_s: Option<(f64, f64)>,
+    /// Of policies that plan again within the frame.
+    pub(super) replan: Option<Replan>,
 }
 
 impl<J: Judge> Edge<J> {
@@ -132,6 +144,7 @@ impl<J: Judge> Edge<J> {
     ) -> Self {
         let places = cell.deployment.devices.len();
         Self {
+            replan: Replan::new(&cell),
             cell,
             options,
             judge,
@@ -142,6 +155,7 @@ impl<J: Judge> Edge<J> {
             accounts,
             changed: Vec::new(),
             offers: vec![None; places],
+            idle: vec![None; places],
             tasks: Vec::new(),
             transmit: VecDeque::new(),
             happenings: VecDeque::new(),
@@ -163,6 +177,11 @@ impl<J: Judge> Edge<J> {
     /// Offers that wait for a plan.
     pub fn waiting(&self) -> usize {
         self.offers.iter().flatten().count()
+    }
+
+    /// Whether there is a frame to be planned: somebody has offered a task, or said that there is none.
+    pub fn has_frame(&self) -> bool {
+        self.waiting() > 0 || self.idle.iter().any(Option::is_some)
     }
 
     /// Devices that are connected.
@@ -282,6 +301,10 @@ impl<J: Judge> Edge<J> {
                 (Some(EdgeEvent::Reported(report)), Some(device)) => {
                     self.reported(connection, device, report);
                 }
+                (Some(EdgeEvent::Idle(idle)), Some(device)) => {
+                    self.account(device, idle.account);
+                    self.idle[device] = Some(idle);
+                }
                 (Some(EdgeEvent::Unreported { task }), _) => {
                     self.unreported(TaskId { connection, task });
                 }
@@ -299,8 +322,14 @@ impl<J: Judge> Edge<J> {
             self.cell.answered(left_s, deadline_s);
         }
         let bandwidth_hz = self.bandwidth_hz();
-        self.planner
-            .plan(&mut self.cell, frame, bandwidth_hz, &self.offers);
+        self.planner.plan(
+            &mut self.cell,
+            frame,
+            bandwidth_hz,
+            &self.offers,
+            &self.idle,
+        );
+        let idle = std::mem::replace(&mut self.idle, vec![None; self.lines.len()]);
         let offers = std::mem::replace(&mut self.offers, vec![None; self.lines.len()]);
         let count = offers.iter().flatten().count();
         self.happenings.push_back(Happening::Planned {
@@ -311,10 +340,56 @@ impl<J: Judge> Edge<J> {
             let (Some(offer), Some(connection)) = (offer, self.lines[device]) else {
                 continue;
             };
-            let batch_s = self.planner.batch_s(&self.cell, &offers, offer.deadline_s);
-            let grant = self.planner.grants[device];
-            self.grant(connection, device, frame, offer, grant, now_s, batch_s);
+            let planner = &self.planner;
+            let mut batch_s = planner.batch_s(&self.cell, &offers, device, offer.deadline_s);
+            let mut refusal = planner.refusal(&self.cell, device);
+            let mut grant = planner.grants[device];
+            match self.queue_s(&grant, offer.deadline_s) {
+                Some(queue_s) => batch_s -= queue_s,
+                None => {
+                    refusal = Some(Outcome::Refused);
+                    grant = TaskGrant::default();
+                }
+            }
+            self.grant(
+                connection, device, frame, offer, grant, refusal, now_s, batch_s,
+            );
         }
+        for (device, idle) in idle.iter().enumerate() {
+            // One that has an offer too was idle before, not in this frame.
+            if let Some(idle) = idle.filter(|_| offers[device].is_none()) {
+                self.idle_frame(frame, device, &idle, &offers);
+            }
+        }
+        if let Some(replan) = &mut self.replan {
+            replan.begin(frame, now_s, self.planner.bandwidth_price(&self.cell));
+            self.replan(now_s);
+        }
+    }
+
+    fn idle_frame(&mut self, frame: u32, device: usize, idle: &Idle, offers: &[Option<Offer>]) {
+        let deadline_s = self.cell.deployment.devices[device].values.deadline_s;
+        let planner = &mut self.planner;
+        let batch_s = planner.batch_s(&self.cell, offers, device, deadline_s);
+        let record = idle_record(self.options.seed, frame, device, batch_s, idle);
+        planner.outcomes[device] = outcome(None, deadline_s, &record);
+        self.happenings.push_back(Happening::Idle(Box::new(record)));
+    }
+
+    /// How long the tail of a grant waits for a worker, without a barrier; `None` if that is too long.
+    fn queue_s(&self, grant: &TaskGrant, deadline_s: f64) -> Option<f64> {
+        let edge_s = |task: &Task<_>| match task.stage {
+            Stage::Uploading(_) | Stage::Judged => task.edge_s.unwrap_or(0.0),
+            Stage::Ended => 0.0,
+        };
+        let chosen = grant.candidate;
+        let candidate = chosen.map(|index| &self.cell.offer.candidates[index as usize]);
+        let Some(candidate) = candidate.filter(|c| c.kind != CutKind::Local) else {
+            return Some(0.0);
+        };
+        let waiting_s = self.tasks.iter().map(edge_s).sum();
+        self.cell
+            .queue_s(waiting_s, edge_time_s(candidate), deadline_s)
     }
 
     /// Band for the next plan: with a barrier all of it; without, what is free, shared fairly with those that may come.
@@ -342,6 +417,7 @@ impl<J: Judge> Edge<J> {
         frame: u32,
         offer: &Offer,
         grant: TaskGrant,
+        refusal: Option<Outcome>,
         now_s: f64,
         batch_s: f64,
     ) {
@@ -361,8 +437,8 @@ impl<J: Judge> Edge<J> {
         let message = Grant {
             task: offer.task,
             frame,
-            revision: 0,
             choice,
+            refused: refusal.map(|_| Failure::Overload),
             bandwidth_hz: grant.bandwidth_hz,
             reference_power_w: grant.reference_power_w,
             bits_limit: grant.bits_limit,
@@ -384,12 +460,20 @@ impl<J: Judge> Edge<J> {
             checkpoint: 0,
             stopped: false,
             silence_s: None,
+            complete: false,
+            refusal,
+            edge_s: None,
+            share: None,
             open_slot: None,
             timeline: Vec::new(),
             verdict: None,
             answered_s: None,
             report: None,
         };
+        task.edge_s = task.candidate.as_ref().map(|c| match &self.cell.capacity {
+            Some(capacity) if c.kind != CutKind::Local => capacity.edge_s(device),
+            _ => edge_time_s(c),
+        });
         let sends = |s: &super::Situation<'_>| s.candidate.stream.is_some();
         let opened = task.situation(&self.cell).filter(sends).map(|situation| {
             let chunks = self.judge.chunks(&situation);
@@ -399,6 +483,9 @@ impl<J: Judge> Edge<J> {
         if let Some((evidence, count)) = opened {
             task.stage = Stage::Uploading(evidence);
             chunks = count;
+            if self.replan.is_some() {
+                task.share = Share::new(&self.judge, &self.cell, &task);
+            }
         }
         let Some(connected) = self.connections.get_mut(&connection) else {
             return;
@@ -415,19 +502,8 @@ impl<J: Judge> Edge<J> {
 
     /// Leave a device on its own with a task that is not planned.
     fn on_its_own(&mut self, connection: u64, device: usize, offer: &Offer, why: Failure) {
-        let failed = Answer {
-            task: offer.task,
-            top: Vec::new(),
-            entropy_nats: 0.0,
-            chunks: 0,
-            bits: 0,
-            checkpoint: 0,
-            batch_s: 0.0,
-            tail_s: 0.0,
-            failure: Some(why),
-        };
         if let Some(connected) = self.connections.get_mut(&connection) {
-            let _ = connected.session.answer(failed);
+            let _ = connected.session.answer(failed(offer.task, why));
         }
         self.happenings.push_back(Happening::Failed {
             device,
@@ -449,7 +525,10 @@ impl<J: Judge> Edge<J> {
             }
         });
         match arrival {
-            Arrival::Upload(prefix) => self.arrived(connection, prefix, now_s),
+            Arrival::Upload(prefix) => self.arrived(connection, prefix, None, now_s),
+            Arrival::Progress(prefix, begun) => {
+                self.arrived(connection, prefix, Some(begun), now_s);
+            }
             Arrival::Stray => {}
             Arrival::Bad => {
                 connected.bad += 1;
@@ -464,7 +543,7 @@ impl<J: Judge> Edge<J> {
         }
     }
 
-    fn arrived(&mut self, connection: u64, prefix: Prefix, now_s: f64) {
+    fn arrived(&mut self, connection: u64, prefix: Prefix, begun: Option<f64>, now_s: f64) {
         let of = TaskId {
             connection,
             task: prefix.task,
@@ -494,6 +573,12 @@ impl<J: Judge> Edge<J> {
             self.stop(index);
             self.tasks[index].silence_s = Some((now_s, 0.0));
         }
+        let task = &mut self.tasks[index];
+        task.complete |= prefix.end == End::Upload;
+        let checkpoint = task.checkpoint;
+        if let (Some(share), Some(begun)) = (task.share.as_mut(), begun) {
+            share.progress(prefix.slot, checkpoint, begun);
+        }
         let ended = prefix.end == End::Upload || self.tasks[index].stopped;
         if ended && !self.options.barrier {
             self.close(&[index], now_s);
@@ -507,16 +592,18 @@ impl<J: Judge> Edge<J> {
         else {
             return false;
         };
-        let mut stop = false;
+        let (mut stop, mut all) = (false, false);
         let mut found = task.checkpoint;
         if let Some(situation) = task.situation(&self.cell) {
             let (checkpoint, last) = self.judge.checkpoint(&situation, &evidence, reached);
+            all = checkpoint >= last;
             let asks = checkpoint > found && checkpoint < last && task.grant.stop && !task.stopped;
             found = checkpoint;
             stop = asks && self.judge.stop(&situation, &mut evidence, checkpoint);
         }
         let task = &mut self.tasks[index];
         task.checkpoint = found.max(task.checkpoint);
+        task.complete |= all;
         task.stage = Stage::Uploading(evidence);
         stop
     }
@@ -554,6 +641,7 @@ impl<J: Judge> Edge<J> {
             self.fail(index, "the tail did not end in time");
         }
         self.sweep(now_s);
+        self.replan(now_s);
     }
 
     /// The earliest time at which [`Edge::tick`] has something to do.
@@ -563,6 +651,7 @@ impl<J: Judge> Edge<J> {
             Stage::Judged => Some(t.began_s + t.offer.deadline_s + 2.0 * SLACK_S),
             Stage::Ended => None,
         };
-        self.tasks.iter().filter_map(of).reduce(f64::min)
+        let tasks = self.tasks.iter().filter_map(of);
+        tasks.chain(self.next_plan_s()).reduce(f64::min)
     }
 }

@@ -75,6 +75,11 @@ pub trait Judge {
     /// Chunks of the stream that is sent.
     fn chunks(&self, situation: &Situation<'_>) -> u32;
 
+    /// Row of the profile's images, where the input is one of them: plans within the frame count on the others.
+    fn image(&self, _situation: &Situation<'_>) -> usize {
+        0
+    }
+
     /// Before the first chunk.
     fn open(&mut self, situation: &Situation<'_>) -> Self::Evidence;
 

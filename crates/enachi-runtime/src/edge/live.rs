@@ -2,6 +2,7 @@
 
 use super::judge::{Closed, Judge, Situation, TaskId, Verdict};
 use crate::network::Network;
+use crate::picture::{Arriving, MOST_PARTS};
 use enachi_core::packet::{Arrivals, StopRule, Window};
 use enachi_core::profile::round_prediction;
 use enachi_core::task::Candidate;
@@ -19,17 +20,28 @@ const MOST_TOGETHER: usize = 16;
 /// Called by a worker when a verdict is ready, from its thread.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
-/// A feature on its way through the tail.
+/// What has arrived of a task.
+pub enum Evidence<'n> {
+    /// A feature, decoded as it comes.
+    Feature(Decoder<'n>),
+    /// A picture, of use only as a whole.
+    Picture(Arriving),
+    /// Of a cut that cannot be run.
+    Nothing,
+}
+
+/// A task on its way through the tail.
 struct Member<'n> {
     id: TaskId,
-    decoder: Decoder<'n>,
+    evidence: Evidence<'n>,
     chunks: u32,
     checkpoint: usize,
 }
 
-/// Tails of one cut, run together.
+/// Tails of one stream, run together.
 pub struct Job<'n> {
     cut: usize,
+    stream: usize,
     members: Vec<Member<'n>>,
 }
 
@@ -42,7 +54,8 @@ pub struct Live<'n> {
     jobs: Option<Sender<Job<'n>>>,
     done: Receiver<Outcome>,
     waiting: Vec<Outcome>,
-    edge_s: BTreeMap<u32, f64>,
+    /// Times of decoder and tail by cut and stream \[s\].
+    edge_s: BTreeMap<(usize, usize), f64>,
     scratch: Vec<f32>,
     numbers: Vec<f32>,
     nobody: World,
@@ -60,7 +73,7 @@ impl<'n> Live<'n> {
     /// A judge and the source of its workers. Tails are timed first, `runs` times each.
     pub fn new(
         network: &'n Network,
-        cuts: impl IntoIterator<Item = usize>,
+        streams: impl IntoIterator<Item = (usize, usize)>,
         workers: usize,
         runs: usize,
         setting: &Arc<Setting>,
@@ -69,9 +82,9 @@ impl<'n> Live<'n> {
         let (jobs, job_queue) = channel();
         let (done_sender, done) = channel();
         let mut edge_s = BTreeMap::new();
-        for cut in cuts {
-            let time = network.time_edge_s(cut, runs);
-            edge_s.insert(cut as u32, time.map_err(|e| e.to_string())?);
+        for (cut, stream) in streams {
+            let time = network.time_edge_s(cut, stream, runs);
+            edge_s.insert((cut, stream), time.map_err(|e| e.to_string())?);
         }
         let live = Self {
             network,
@@ -119,6 +132,21 @@ impl Workers<'_> {
         }
     }
 
+    /// What the tail is given. A picture that is not whole, or none at all, is as good as nothing: the mean of all inputs.
+    fn input(&self, cut: usize, stream: usize, evidence: &mut Evidence<'_>, into: &mut [f32]) {
+        match evidence {
+            Evidence::Feature(decoder) => decoder.reconstruct(into),
+            Evidence::Picture(arriving) => {
+                let whole = self.network.pictures(cut).zip(arriving.whole());
+                let decoded = whole.and_then(|(p, bytes)| p.decode(stream, &bytes).ok());
+                if let Some(values) = decoded {
+                    into.copy_from_slice(&values);
+                }
+            }
+            Evidence::Nothing => {}
+        }
+    }
+
     fn answer(&self, mut job: Job<'_>) -> Vec<Outcome> {
         let start = Instant::now();
         let elements = self.network.elements(job.cut);
@@ -128,7 +156,7 @@ impl Workers<'_> {
             .iter_mut()
             .zip(features.chunks_exact_mut(elements))
         {
-            member.decoder.reconstruct(feature);
+            self.input(job.cut, job.stream, &mut member.evidence, feature);
         }
         let answers = self.network.tails(job.cut, features, job.members.len());
         let tail_s = start.elapsed().as_secs_f64();
@@ -181,31 +209,48 @@ impl Arrivals for Now {
 }
 
 impl<'n> Judge for Live<'n> {
-    type Evidence = Option<Decoder<'n>>;
+    type Evidence = Evidence<'n>;
 
     fn chunks(&self, s: &Situation<'_>) -> u32 {
-        let codec = self.network.codec(s.candidate.cut as usize);
+        let cut = s.candidate.cut as usize;
+        if self.network.pictures(cut).is_some() {
+            return MOST_PARTS;
+        }
+        let codec = self.network.codec(cut);
         codec.map_or(0, |codec| codec.chunk_count() as u32)
     }
 
     fn open(&mut self, s: &Situation<'_>) -> Self::Evidence {
-        let codec = self.network.codec(s.candidate.cut as usize)?;
-        Some(codec.decoder())
+        let cut = s.candidate.cut as usize;
+        if self.network.pictures(cut).is_some() {
+            return Evidence::Picture(Arriving::default());
+        }
+        let codec = self.network.codec(cut);
+        codec.map_or(Evidence::Nothing, |codec| {
+            Evidence::Feature(codec.decoder())
+        })
     }
 
     fn chunk(&mut self, evidence: &mut Self::Evidence, id: u16, payload: &[u8]) {
-        if let Some(decoder) = evidence {
+        match evidence {
             // Identifiers are within the stream; a payload too long for its chunk counts as lost.
-            let _ = decoder.push(id, payload);
+            Evidence::Feature(decoder) => {
+                let _ = decoder.push(id, payload);
+            }
+            Evidence::Picture(arriving) => arriving.push(id, payload),
+            Evidence::Nothing => {}
         }
     }
 
     fn checkpoint(
         &self,
         s: &Situation<'_>,
-        _evidence: &Self::Evidence,
+        evidence: &Self::Evidence,
         reached: u32,
     ) -> (usize, usize) {
+        if let Evidence::Picture(arriving) = evidence {
+            return (usize::from(arriving.is_whole()), 1);
+        }
         let cut = &s.deployment.networks[0].profile.cuts[s.candidate.cut as usize];
         let stream = &cut.streams[s.candidate.stream.unwrap_or(0) as usize];
         let chunks = &stream.checkpoint_chunks;
@@ -221,7 +266,7 @@ impl<'n> Judge for Live<'n> {
     ) -> bool {
         let codec = self.network.codec(s.candidate.cut as usize);
         let predictor = codec.and_then(|codec| codec.tables().predictor.as_ref());
-        let (Some(decoder), Some(predictor)) = (evidence, predictor) else {
+        let (Evidence::Feature(decoder), Some(predictor)) = (evidence, predictor) else {
             return false;
         };
         decoder.statistics(&mut self.scratch, &mut self.numbers);
@@ -249,29 +294,39 @@ impl<'n> Judge for Live<'n> {
     }
 
     fn submit(&mut self, batch: Vec<Closed<'_, Self::Evidence>>) {
-        let mut by_cut: BTreeMap<usize, Vec<Member<'n>>> = BTreeMap::new();
+        let mut by_stream: BTreeMap<(usize, usize), Vec<Member<'n>>> = BTreeMap::new();
         for closed in batch {
-            let cut = closed.situation.candidate.cut as usize;
-            let reached = closed.progress.reached;
-            let (checkpoint, _) = self.checkpoint(&closed.situation, &None, reached);
-            match closed.evidence {
-                Some(decoder) => by_cut.entry(cut).or_default().push(Member {
-                    id: closed.id,
-                    decoder,
-                    chunks: closed.progress.chunks,
-                    checkpoint,
-                }),
-                None => self
-                    .waiting
-                    .push((closed.id, Err("this cut cannot be run".into()))),
-            }
+            let candidate = closed.situation.candidate;
+            let (cut, stream) = (
+                candidate.cut as usize,
+                candidate.stream.unwrap_or(0) as usize,
+            );
+            let (reached, evidence) = (closed.progress.reached, closed.evidence);
+            let (checkpoint, _) = self.checkpoint(&closed.situation, &evidence, reached);
+            let chunks = match &evidence {
+                Evidence::Feature(_) => closed.progress.chunks,
+                // A profile counts a picture as one chunk.
+                Evidence::Picture(_) => checkpoint as u32,
+                Evidence::Nothing => {
+                    let failed = Err("this cut cannot be run".into());
+                    self.waiting.push((closed.id, failed));
+                    continue;
+                }
+            };
+            by_stream.entry((cut, stream)).or_default().push(Member {
+                id: closed.id,
+                evidence,
+                chunks,
+                checkpoint,
+            });
         }
-        for (cut, members) in by_cut {
+        for ((cut, stream), members) in by_stream {
             let together = members.len().div_ceil(self.workers).clamp(1, MOST_TOGETHER);
             let mut members = members.into_iter().peekable();
             while members.peek().is_some() {
                 let job = Job {
                     cut,
+                    stream,
                     members: members.by_ref().take(together).collect(),
                 };
                 if let Some(Err(refused)) = self.jobs.as_ref().map(|jobs| jobs.send(job)) {
@@ -291,6 +346,7 @@ impl<'n> Judge for Live<'n> {
     }
 
     fn measured_edge_s(&self, candidate: &Candidate) -> Option<f64> {
-        self.edge_s.get(&candidate.cut).copied()
+        let stream = candidate.stream.unwrap_or(0) as usize;
+        self.edge_s.get(&(candidate.cut as usize, stream)).copied()
     }
 }

@@ -7,6 +7,7 @@ mod engine;
 mod judge;
 mod live;
 mod plan;
+mod replan;
 mod replay;
 mod task;
 

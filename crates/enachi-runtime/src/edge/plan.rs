@@ -1,13 +1,14 @@
 //! Planning a frame: the policy sees every device, and those without an offer have nothing to choose from.
 
-use crate::cell::Cell;
+use crate::cell::{self, Cell};
+use enachi_core::record::Outcome;
 use enachi_core::task::{
     DeviceView, FrameOutcome, FrameView, TaskGrant, observe_contained, plan_contained,
 };
-use enachi_proto::message::Offer;
+use enachi_proto::message::{Idle, Offer};
 use enachi_sim::runner::edge_time_s;
 
-/// Gain that stands for a device without an offer; nothing depends on it.
+/// Gain that stands for a device that has said nothing; nothing depends on it.
 const NO_GAIN: f64 = 1e-12;
 
 /// Working memory of planning.
@@ -17,6 +18,7 @@ pub(super) struct Planner {
     pub grants: Vec<TaskGrant>,
     pub outcomes: Vec<FrameOutcome>,
     observed: bool,
+    failed: bool,
 }
 
 impl Planner {
@@ -27,16 +29,24 @@ impl Planner {
         frame: u32,
         bandwidth_hz: f64,
         offers: &[Option<Offer>],
+        idle: &[Option<Idle>],
     ) {
+        cell.keep_slack();
         let deployment = &cell.deployment;
         let ranges = &cell.offer.device_candidates;
         self.views.clear();
-        for ((device, range), offer) in deployment.devices.iter().zip(ranges).zip(offers) {
+        let devices = deployment.devices.iter().zip(ranges);
+        for ((device, range), (offer, idle)) in devices.zip(offers.iter().zip(idle)) {
+            let offered = offer.map(|o| (o.energy_queue_j, o.gain, cell::fading(o.fading)));
+            let idling = idle.map(|i| (i.energy_queue_j, i.gain, cell::fading(i.fading)));
+            let told = offered.or(idling);
+            let nothing = (0.0, NO_GAIN, deployment.setting.fading);
+            let (energy_queue_j, gain, fading) = told.unwrap_or(nothing);
             self.views.push(DeviceView {
-                energy_queue_j: offer.map_or(0.0, |o| o.energy_queue_j),
+                energy_queue_j,
                 energy_budget_j: device.values.energy_budget_j,
-                gain: offer.map_or(NO_GAIN, |o| o.gain),
-                fading: deployment.setting.fading,
+                gain,
+                fading,
                 power_max_w: device.drawn_power_max_w,
                 deadline_s: offer.map_or(device.values.deadline_s, |o| o.deadline_s),
                 weight: device.values.weight,
@@ -53,6 +63,19 @@ impl Planner {
         self.outcomes.resize(offers.len(), FrameOutcome::default());
         self.grants.clear();
         self.grants.resize(offers.len(), TaskGrant::default());
+        // A policy that fails sends nothing in this frame: the grants are the default ones.
+        if let Some(capacity) = &mut cell.capacity {
+            let planned = capacity.plan(
+                &cell.deployment,
+                cell.policy.as_mut(),
+                &mut cell.offer,
+                &mut self.views,
+                frame,
+                &mut self.grants,
+            );
+            self.failed = planned.is_err();
+            return;
+        }
         let view = FrameView {
             frame: u64::from(frame),
             slot_s: deployment.scenario.frame.slot_s,
@@ -64,8 +87,27 @@ impl Planner {
             candidates: &cell.offer.candidates,
             devices: &self.views,
         };
-        // A policy that fails sends nothing in this frame: the grants are the default ones.
-        let _ = plan_contained(cell.policy.as_mut(), &view, &mut self.grants);
+        let planned = plan_contained(cell.policy.as_mut(), &view, &mut self.grants);
+        self.failed = planned.is_err();
+    }
+
+    /// Why a device was not planned for as its policy would have it.
+    pub fn refusal(&self, cell: &Cell, device: usize) -> Option<Outcome> {
+        let full = cell.capacity.as_ref().is_some_and(|c| c.refused(device));
+        match self.failed {
+            true => Some(Outcome::PolicyFailed),
+            false => full.then_some(Outcome::Refused),
+        }
+    }
+
+    /// Price of band in the frame's plan \[objective/Hz\]; 0 where there is none.
+    pub fn bandwidth_price(&self, cell: &Cell) -> f64 {
+        let quality = match &cell.capacity {
+            Some(capacity) => capacity.quality(),
+            None => cell.policy.last_plan(),
+        };
+        let quality = quality.filter(|_| !self.failed);
+        quality.map_or(0.0, |plan| plan.bandwidth_price)
     }
 
     /// What was learnt of other devices no longer counts.
@@ -73,8 +115,14 @@ impl Planner {
         self.observed = false;
     }
 
-    /// ENACHI (9): when the batch of `deadline_s` starts.
-    pub fn batch_s(&self, cell: &Cell, offers: &[Option<Offer>], deadline_s: f64) -> f64 {
+    /// ENACHI (9): when the batch of `deadline_s` starts, of which `device` is one.
+    pub fn batch_s(
+        &self,
+        cell: &Cell,
+        offers: &[Option<Offer>],
+        device: usize,
+        deadline_s: f64,
+    ) -> f64 {
         let same = |offer: &Option<Offer>| offer.is_some_and(|o| o.deadline_s == deadline_s);
         let edge_times = self
             .grants
@@ -83,6 +131,6 @@ impl Planner {
             .filter(|(_, offer)| same(offer))
             .filter_map(|(grant, _)| grant.candidate)
             .map(|index| edge_time_s(&cell.offer.candidates[index as usize]));
-        cell.batch_s(deadline_s, edge_times)
+        cell.batch_s(device, deadline_s, edge_times)
     }
 }

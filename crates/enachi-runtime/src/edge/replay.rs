@@ -80,6 +80,10 @@ impl Judge for Replay {
         }
     }
 
+    fn image(&self, s: &Situation<'_>) -> usize {
+        image(s, self.world.task(s.device, s.task))
+    }
+
     fn open(&mut self, _situation: &Situation<'_>) {}
 
     fn chunk(&mut self, _evidence: &mut (), _id: u16, _payload: &[u8]) {}

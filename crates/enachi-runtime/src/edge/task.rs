@@ -1,13 +1,14 @@
 //! A task at the edge, from its offer to its record.
 
 use super::judge::{Situation, TaskId, Verdict};
+use super::replan::Share;
 use crate::cell::Cell;
 use crate::record::{Known, frame_record};
-use enachi_core::record::FrameRecord;
+use enachi_core::record::{FrameRecord, Outcome};
 use enachi_core::task::{Candidate, TaskGrant};
 use enachi_proto::Progress;
 use enachi_proto::message::{Offer, Report, Scored};
-use enachi_sim::runner::edge_time_s;
+use enachi_sim::runner::sends;
 
 /// Most entries of a task's timeline.
 const MOST_SEEN: usize = 1024;
@@ -64,6 +65,14 @@ pub(super) struct Task<E> {
     pub stopped: bool,
     /// When it was told, by the caller's clock \[s\], and how long datagrams came after that \[s\].
     pub silence_s: Option<(f64, f64)>,
+    /// Nothing more will come, as the device has sent all.
+    pub complete: bool,
+    /// Why it was not planned for as the policy would have it.
+    pub refusal: Option<Outcome>,
+    /// From its batch to its answer, as planned \[s\]; `None` where nothing was chosen.
+    pub edge_s: Option<f64>,
+    /// Its part in plans within the frame.
+    pub share: Option<Share>,
     /// A slot of which something, but not its end, has arrived.
     pub open_slot: Option<u32>,
     pub timeline: Vec<Seen>,
@@ -121,12 +130,12 @@ impl<E> Task<E> {
         local: Option<bool>,
     ) -> Done {
         let deadline_s = self.offer.deadline_s;
-        let sends = self.candidate.as_ref().filter(|c| c.stream.is_some());
+        let streamed = self.candidate.as_ref().filter(|c| c.stream.is_some());
         let top = match (&self.verdict, report.local) {
             (Some(verdict), _) => verdict.top.clone(),
             (None, own) => own.into_iter().collect(),
         };
-        let judged = match (&self.verdict, sends) {
+        let judged = match (&self.verdict, streamed) {
             (Some(verdict), _) => verdict.correct,
             (None, None) => local,
             (None, Some(_)) => None,
@@ -138,9 +147,9 @@ impl<E> Task<E> {
         let answer_s = match (&self.candidate, &self.verdict) {
             (None, _) => deadline_s,
             (Some(candidate), None) if candidate.stream.is_none() => report.ready_s,
-            (Some(candidate), Some(_)) => self
+            (Some(_), Some(_)) => self
                 .answered_s
-                .unwrap_or(self.batch_s + edge_time_s(candidate)),
+                .unwrap_or(self.batch_s + self.edge_s.unwrap_or(0.0)),
             (Some(_), None) => deadline_s,
         };
         let known = Known {
@@ -149,8 +158,13 @@ impl<E> Task<E> {
             device: self.device as u32,
             offer: &self.offer,
             grant: &self.grant,
+            sends: self
+                .share
+                .as_ref()
+                .map_or_else(|| sends(&self.grant), |s| s.ever),
             candidate: self.candidate.as_ref(),
-            stream: sends.map(|candidate| {
+            refusal: self.refusal,
+            stream: streamed.map(|candidate| {
                 let stream = candidate.stream.unwrap_or(0);
                 cell.deployment.stream_index(candidate.cut, stream)
             }),
@@ -160,7 +174,7 @@ impl<E> Task<E> {
             correct: correct.unwrap_or(false),
             stop: cell.variant.packet.stop,
         };
-        let owed = sends.is_some();
+        let owed = streamed.is_some();
         Done {
             record: frame_record(&known, report),
             name: name.to_owned(),

@@ -1,6 +1,7 @@
 //! The device's end: one connection, chunks sent straight from the slot loop's thread.
 
 use super::{ALPN, TransportError, UNWELCOME, provider, roots, tls_error, transport};
+use crate::device::Path;
 use crate::pki::{Credentials, EDGE_NAME};
 use bytes::Bytes;
 use quinn::ConnectionError;
@@ -73,6 +74,15 @@ impl Line {
     /// Largest datagram \[byte\].
     pub fn datagram_bytes(&self) -> usize {
         self.connection.max_datagram_size().unwrap_or(0)
+    }
+
+    /// What is known of the path to the edge.
+    pub fn path(&self) -> Path {
+        let path = self.connection.stats().path;
+        Path {
+            rtt: path.rtt,
+            window_bytes: path.cwnd,
+        }
     }
 
     /// Close the line.

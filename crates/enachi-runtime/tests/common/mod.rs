@@ -62,6 +62,8 @@ pub struct Lab {
     pub folder: tempfile::TempDir,
     pub profile: Profile,
     pub network: Arc<Network>,
+    /// Of its devices.
+    pub radio: RadioKind,
 }
 
 impl Lab {
@@ -81,6 +83,7 @@ impl Lab {
             folder,
             profile,
             network,
+            radio: RadioKind::Emulated,
         }
     }
 
@@ -186,6 +189,7 @@ impl Lab {
             edge,
             name: Self::name(index),
             seed: 100 + u64::from(index),
+            radio: self.radio,
             tasks: Some(tasks),
             must_connect: true,
             ledger: None,

@@ -4,6 +4,7 @@ use super::live::{DEMO_SCENARIO, Drawn, logs, tiny};
 use super::signals::cancel_on_signal;
 use anyhow::{Context, anyhow};
 use comfy_table::{Cell as Entry, CellAlignment, LineStyle, Table, TableStyle};
+use enachi_proto::message::RadioKind;
 use enachi_proto::{EdgeSettings, Limits};
 use enachi_runtime::cell::Cell;
 use enachi_runtime::client::{ClientError, ClientOptions, Done, run as run_device};
@@ -135,6 +136,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                         edge: address,
                         name,
                         seed: scenario.seed + u64::from(index),
+                        radio: RadioKind::Emulated,
                         tasks: None,
                         must_connect: true,
                         ledger: None,

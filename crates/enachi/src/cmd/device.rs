@@ -4,6 +4,7 @@ use super::live::{Drawn, Files, NetworkArgs, folder, lines, logs, scenario};
 use super::signals::cancel_on_signal;
 use anyhow::{Context, bail};
 use enachi_model::images::Preprocess;
+use enachi_proto::message::RadioKind;
 use enachi_runtime::client::{ClientOptions, Done, run as run_device};
 use enachi_runtime::device::{Inputs, LiveWork};
 use enachi_runtime::pki::credentials;
@@ -53,6 +54,10 @@ pub struct Args {
     /// Seed of the emulated channel.
     #[arg(long)]
     seed: Option<u64>,
+    /// How bits reach the edge: over the scenario's channel model, or as fast as the network lets them, at the full power that
+    /// the scenario describes.
+    #[arg(long, value_enum, default_value_t = RadioArg::Emulated)]
+    radio: RadioArg,
     /// Fail if the edge cannot be reached at first, in place of answering alone until it can.
     #[arg(long)]
     must_connect: bool,
@@ -65,6 +70,13 @@ pub struct Args {
     /// Log more.
     #[arg(short, long)]
     verbose: bool,
+}
+
+/// Names of the radios.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum RadioArg {
+    Emulated,
+    Host,
 }
 
 /// The small network's own preprocessing.
@@ -96,6 +108,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         edge: args.edge,
         seed: args.seed.unwrap_or(scenario.seed),
         name: args.name,
+        radio: match args.radio {
+            RadioArg::Emulated => RadioKind::Emulated,
+            RadioArg::Host => RadioKind::Host,
+        },
         tasks: args.tasks,
         must_connect: args.must_connect,
         ledger: args.queue,
