@@ -208,7 +208,11 @@ impl Points {
             check_keys(&base, &axes).map_err(&named)?;
             let first = points.len();
             let mut policies: Option<Vec<String>> = None;
-            let oracle = spec.oracle.or(sweep.file.oracle);
+            let of_quick = sweep.file.quick.as_ref().filter(|_| sweep.quick);
+            let oracle = of_quick
+                .and_then(|quick| quick.oracle)
+                .or(spec.oracle)
+                .or(sweep.file.oracle);
             for (number, values) in product(&axes).enumerate() {
                 let found = match base.scenario(&values) {
                     Ok(scenario) => match this.files.find(&scenario, base.folder()) {

@@ -68,6 +68,8 @@ pub struct SweepFile {
 pub struct Quick {
     /// Most values of an axis: the first, the last and some between.
     pub points: Option<usize>,
+    /// The upper bound, in place of what the file and its sweeps say.
+    pub oracle: Option<OracleSpec>,
     /// Scenario keys, e.g. `frames`.
     #[serde(default)]
     pub set: toml::Table,
@@ -207,7 +209,8 @@ impl SweepFile {
         {
             return Err(fail("quick.points = 0: must be at least 1".into()));
         }
-        if let Some(oracle) = this.oracle {
+        let of_quick = this.quick.as_ref().and_then(|quick| quick.oracle);
+        for oracle in this.oracle.iter().chain(&of_quick) {
             oracle.check().map_err(&fail)?;
         }
         for (index, sweep) in this.sweeps.iter().enumerate() {

@@ -9,7 +9,7 @@ use enachi_sim::oracle::oracle_shares;
 use enachi_sim::policies::PolicyFactory;
 use enachi_sim::scenario::parse;
 use enachi_sim::simulate::{Unwatched as NoMonitor, simulate};
-use enachi_sweep::plan::{Job, Shard};
+use enachi_sweep::plan::{Job, OraclePlan, Shard};
 use enachi_sweep::{Sweep, Unwatched, merge};
 use std::sync::atomic::AtomicBool;
 
@@ -23,6 +23,10 @@ frames = 20
 warmup_frames = 5
 seeds = 3
 output.bootstrap_replicates = 100
+
+[quick]
+points = 2
+oracle = { points = 1, seeds = 1 }
 
 [oracle]
 points = 2
@@ -66,6 +70,14 @@ fn the_bound_is_the_simulators_on_a_coarser_grid() {
         .collect();
     // First and last of each axis: of three deadlines two, of nine cells four; two seeds, and one.
     assert_eq!(bounded, [0, 0, 2, 2, 3, 5, 9, 11]);
+    let quick = sweep.clone().quick(true).plan().expect("a plan");
+    let bounds: Vec<_> = quick.points.iter().map(|point| point.oracle).collect();
+    // The last of each sweep, the third of which has its own mind only where the file is not quick.
+    let one = Some(OraclePlan {
+        seeds: 1,
+        frames: 20,
+    });
+    assert_eq!(bounds, [None, one, None, None, None, one, None, one]);
     let outcome = sweep
         .run(&out, &options(Shard::WHOLE, 2), &Unwatched)
         .expect("runs");
@@ -178,10 +190,11 @@ fn bad_grids_are_refused() {
     for (from, to, expected) in [
         ("seeds = 2\nframes = 12", "seeds = 0", "oracle.seeds = 0"),
         ("frames = 12", "frames = 0", "oracle.frames = 0"),
+        ("points = 1, seeds = 1 }", "seeds = 0 }", "oracle.seeds = 0"),
         ("points = 2\n", "point = 2\n", "did you mean `points`?"),
         (
-            "seeds = 1 }",
-            "seeds = 0 }",
+            "points = 2, seeds = 1 }",
+            "points = 2, seeds = 0 }",
             "sweep \"cell\": oracle.seeds = 0",
         ),
     ] {
