@@ -29,6 +29,14 @@ impl EnergyQueue {
         }
     }
 
+    /// A queue that begins at Q₁ = `level_j` \[J\]: at most M·Ē + Q_{M+1} − Q₁ is spent in M frames.
+    pub fn starting_at(budget_j: f64, level_j: f64) -> Self {
+        Self {
+            level_j: level_j.max(0.0),
+            ..Self::new(budget_j)
+        }
+    }
+
     /// A queue as it stood after `frames` frames: Q = `level_j`, `spent_j` spent in all \[J\]. `None` if no run ends so: the
     /// pathwise bound would be broken.
     pub fn resumed(budget_j: f64, level_j: f64, spent_j: f64, frames: u64) -> Option<Self> {
@@ -183,6 +191,18 @@ mod tests {
         }
         assert_eq!(queue.frames(), 10_000);
         assert!((queue.spent_j() - spent).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_a_queue_starts_with_is_not_spent() {
+        let mut queue = EnergyQueue::starting_at(0.25, 3.0);
+        let mut spent = 0.0;
+        for i in 0..400 {
+            let energy = 0.6 * noise(i);
+            queue.update(energy);
+            spent += energy;
+            assert!(spent <= (i + 1) as f64 * 0.25 + queue.level_j() - 3.0 + 1e-9);
+        }
     }
 
     #[test]

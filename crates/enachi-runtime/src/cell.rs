@@ -10,7 +10,7 @@ use enachi_proto::message::{self, Account, Energy, Grant, PowerLaw, Welcome};
 use enachi_sim::deployment::{Deployment, DeploymentError, Device, Offer};
 use enachi_sim::edge::Capacity;
 use enachi_sim::policies::PolicyFactory;
-use enachi_sim::scenario::{NoiseKind, Packet, PowerKind, Scenario};
+use enachi_sim::scenario::{NoiseKind, Packet, PowerKind, QueueStart, Scenario};
 use enachi_sim::simulate::{SimulateError, variants};
 use enachi_sim::variant::Variant;
 
@@ -29,6 +29,9 @@ pub enum CellError {
     /// More than one policy.
     #[error("policies: an edge runs one policy, this scenario names {0}")]
     Policies(usize),
+    /// Queues that start where they settle.
+    #[error("task.queue_start: must be \"empty\": devices keep their own queues")]
+    QueueStart,
 }
 
 /// Scenario, profile and one policy.
@@ -73,6 +76,9 @@ const LEAST_LEFT: f64 = 0.5;
 impl Cell {
     /// Put the only policy of `scenario` on `profile`.
     pub fn new(scenario: Scenario, profile: Profile) -> Result<Self, CellError> {
+        if scenario.task.queue_start != QueueStart::Empty {
+            return Err(CellError::QueueStart);
+        }
         let factory = PolicyFactory::new(&profile, scenario.baselines);
         let mut deployment = Deployment::new(scenario, profile)?;
         let mut all = variants(&mut deployment, &factory)?;

@@ -13,6 +13,7 @@ pub mod mux;
 pub mod oracle;
 pub mod output;
 pub mod policies;
+mod rehearsal;
 pub mod rng;
 pub mod runner;
 pub mod scenario;

@@ -5,7 +5,8 @@ use crate::edge::{Capacity, frame_view};
 use crate::knowledge::Knowledge;
 use crate::mux::{Replanner, Situation, sending};
 use crate::policies::PolicyFactory;
-use crate::scenario::StopKind;
+use crate::rehearsal::settled_levels;
+use crate::scenario::{QueueStart, StopKind};
 use crate::simulate::SimulateError;
 use crate::upload::{Upload, Uploaded};
 use crate::variant::Variant;
@@ -111,6 +112,22 @@ impl<'a> Runner<'a> {
         policy_index: u16,
         seed: u64,
     ) -> Result<Self, SimulateError> {
+        let set_up = || Self::empty(deployment, factory, variant.clone(), policy_index, seed);
+        let mut runner = set_up()?;
+        if deployment.scenario.task.queue_start == QueueStart::Settled {
+            runner.set_levels(settled_levels(set_up()?, deployment.scenario.frames));
+        }
+        Ok(runner)
+    }
+
+    /// With empty queues.
+    fn empty(
+        deployment: &'a Deployment,
+        factory: &PolicyFactory,
+        variant: Variant,
+        policy_index: u16,
+        seed: u64,
+    ) -> Result<Self, SimulateError> {
         let scenario = &deployment.scenario;
         let policy = factory.make(&variant.policy)?;
         let offered = factory.offered(&variant.policy);
@@ -199,6 +216,26 @@ impl<'a> Runner<'a> {
     /// Energy queues.
     pub fn queues(&self) -> &[EnergyQueue] {
         &self.queues
+    }
+
+    /// Queues that stand at `levels_j` \[J\], with nothing spent.
+    pub(crate) fn set_levels(&mut self, levels_j: impl IntoIterator<Item = f64>) {
+        for (queue, level_j) in self.queues.iter_mut().zip(levels_j) {
+            *queue = EnergyQueue::starting_at(queue.budget_j(), level_j);
+        }
+    }
+
+    /// V·w/Ē of every device, in which levels of its energy queue are of order one \[J\]; 0 without an allowance.
+    pub(crate) fn energy_units(&self) -> impl Iterator<Item = f64> {
+        let v = self.deployment.scenario.task.v;
+        self.deployment.devices.iter().map(move |device| {
+            let budget_j = device.values.energy_budget_j;
+            if budget_j > 0.0 {
+                v * device.values.weight / budget_j
+            } else {
+                0.0
+            }
+        })
     }
 
     /// Let the policy plan the next frame.

@@ -350,12 +350,24 @@ pub enum CurveKind {
     Fitted,
 }
 
+/// Level of the energy queues (12) before the first frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueStart {
+    /// 0, as in the paper: devices overspend until their queues have filled.
+    Empty,
+    /// Where they settle, from a rehearsal of the first 200 frames (docs/policies.md).
+    Settled,
+}
+
 /// Task level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Task {
     /// V of (13): the worth of accuracy against queued energy.
     pub v: f64,
+    /// Level of the energy queues before the first frame.
+    pub queue_start: QueueStart,
     /// Curve to plan with.
     pub curve: CurveKind,
     /// Whether the feature codec's work at both ends costs time and energy.
@@ -572,6 +584,7 @@ impl Default for Task {
     fn default() -> Self {
         Self {
             v: 50.0,
+            queue_start: QueueStart::Empty,
             curve: CurveKind::Measured,
             codec_work: true,
         }
