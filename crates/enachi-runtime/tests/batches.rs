@@ -1,0 +1,53 @@
+//! When batches begin on a machine whose tails take longer than planned.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use common::{Lab, scenario};
+use enachi_runtime::cell::Cell;
+
+const DEADLINE_S: f64 = 0.4;
+const GUARD_S: f64 = 4e-3;
+const TAILS_S: [f64; 3] = [2e-3, 5e-3, 3e-3];
+
+/// From the start of the batch to its last answer, as planned for two workers: the longest tail behind a fair queue.
+const PLANNED_S: f64 = 5e-3 + 10e-3 / 2.0;
+
+fn cell() -> Cell {
+    let lab = Lab::new(0);
+    let mut cell = Cell::new(scenario(1, &[]), lab.profile.clone()).unwrap();
+    cell.set_workers(2, GUARD_S);
+    cell
+}
+
+/// One frame in which the tails take `overrun_s` longer than planned; returns what is left at the last answer.
+fn frame(cell: &mut Cell, overrun_s: f64) -> f64 {
+    let start_s = cell.batch_s(DEADLINE_S, TAILS_S.into_iter());
+    let left_s = DEADLINE_S - start_s - PLANNED_S - overrun_s;
+    cell.answered(left_s, DEADLINE_S);
+    left_s
+}
+
+#[test]
+fn batches_begin_earlier_where_tails_overrun_and_later_again_where_they_do_not() {
+    let mut cell = cell();
+    let quiet_s = cell.batch_s(DEADLINE_S, TAILS_S.into_iter());
+    assert!((quiet_s - (DEADLINE_S - PLANNED_S - GUARD_S)).abs() < 1e-12);
+    // 30 ms too long: the first frames are late, then none is, with the guard to spare.
+    let left: Vec<f64> = (0..30).map(|_| frame(&mut cell, 30e-3)).collect();
+    assert!(left[0] < 0.0);
+    assert!(left[5..].iter().all(|left_s| *left_s > 0.0), "{left:?}");
+    assert!((left[29] - GUARD_S).abs() < 1e-6);
+    // Good times come back slowly, and never to less than the guard.
+    let first_s = frame(&mut cell, 0.0);
+    let left: Vec<f64> = (0..400).map(|_| frame(&mut cell, 0.0)).collect();
+    assert!(left[0] > 0.9 * first_s);
+    assert!(left.windows(2).all(|pair| pair[1] <= pair[0] + 1e-12));
+    assert!((left[399] - GUARD_S).abs() < 1e-3);
+    // A machine that stands still does not eat the uploads.
+    for _ in 0..50 {
+        frame(&mut cell, 10.0);
+    }
+    let starved_s = cell.batch_s(DEADLINE_S, TAILS_S.into_iter());
+    assert!((quiet_s - starved_s - 0.2 * DEADLINE_S).abs() < 1e-9);
+}
