@@ -265,9 +265,13 @@ fn write_plan(folder: &Path, plan: &Plan, force: bool) -> Result<(), SweepError>
             Err(error) => return Err(error),
         }
     } else {
-        // Never among files of something else.
-        let mut entries = std::fs::read_dir(folder).map_err(|e| SweepError::io(folder, e))?;
-        if entries.next().is_some() && !folder.join("parts").is_dir() {
+        // Never among files of something else. Shards that start at the same moment see each other's plans, half done.
+        let entries = std::fs::read_dir(folder).map_err(|e| SweepError::io(folder, e))?;
+        let foreign = entries.flatten().any(|entry| {
+            let name = entry.file_name();
+            !name.to_string_lossy().starts_with(PLAN_FILE)
+        });
+        if foreign && !folder.join("parts").is_dir() {
             return Err(SweepError::OtherSweep {
                 folder: folder.display().to_string(),
             });

@@ -463,3 +463,30 @@ fn what_fails_is_recorded_and_the_rest_goes_on() {
     merge(&out, &[]).expect("merges");
     assert!(first == bytes(&out));
 }
+
+#[test]
+fn shards_may_start_at_the_same_moment() {
+    let (folder, out) = workplace();
+    let sweep = sweep(folder.path(), SWEEP).quick(true);
+    const COUNT: u32 = 8;
+    for round in 0..5 {
+        let out = out.join(round.to_string());
+        let start = std::sync::Barrier::new(COUNT as usize);
+        std::thread::scope(|scope| {
+            for index in 0..COUNT {
+                let (sweep, out, start) = (&sweep, &out, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    let shard = Shard {
+                        index,
+                        count: COUNT,
+                    };
+                    sweep
+                        .run(out, &options(shard, 1), &Unwatched)
+                        .expect("runs");
+                });
+            }
+        });
+        merge(&out, &[]).expect("merges");
+    }
+}

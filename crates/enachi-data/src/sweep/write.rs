@@ -10,6 +10,9 @@ use arrow_schema::DataType;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// All rows of one point.
 #[derive(Clone, Debug, Default)]
@@ -153,17 +156,30 @@ fn columns<R: Row>() -> Vec<(String, DataType)> {
     named.map(|(name, kind)| (name.to_owned(), kind)).collect()
 }
 
-/// The name that `path` has until it is whole; of this process alone, so that two may merge at a time.
+/// The name that `path` has until it is whole; of this process alone, so that two may merge at a time. Processes in containers
+/// and on several machines may have the same number.
 fn temporary(path: &Path) -> PathBuf {
+    static TAG: OnceLock<String> = OnceLock::new();
+    let tag = TAG.get_or_init(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        format!(
+            "{}-{:x}",
+            std::process::id(),
+            since.unwrap_or_default().as_nanos()
+        )
+    });
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.tmp", std::process::id()));
+    name.push(format!(".{tag}.tmp"));
     path.with_file_name(name)
 }
 
 /// Write `path` so that it is there as a whole or not at all.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
     let io = |e| DatasetError::io(path, e);
-    let during = temporary(path);
+    // Threads may write the same file at a time.
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let during = temporary(path).with_extension(format!("{number}.tmp"));
     let written = File::create(&during)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| std::fs::rename(&during, path));

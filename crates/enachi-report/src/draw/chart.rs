@@ -192,7 +192,7 @@ impl Chart {
             .map(|s| text_width(&s.name, NAME_SIZE).min(NAME_WIDTH))
             .fold(0.0, f64::max);
         let right = if self.names == Names::AtEnd && widest > 0.0 {
-            widest + 26.0
+            widest + 34.0
         } else {
             22.0
         };

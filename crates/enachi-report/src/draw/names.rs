@@ -1,6 +1,6 @@
 //! Names of a chart's series and rules: in the margin, or beside the points.
 
-use super::chart::{Chart, NAME_SIZE, NAME_WIDTH, Point, Series, TICK_SIZE};
+use super::chart::{Chart, Mark, NAME_SIZE, NAME_WIDTH, Point, Series, TICK_SIZE};
 use super::ink::Ink;
 use super::scale::Scale;
 use super::{Pen, Type, dots, fitted, text_width};
@@ -75,16 +75,20 @@ impl Chart {
             let mut kind = Type::new(NAME_SIZE, TextAnchor::Start, Ink::Name(series.category));
             kind.bold = series.strong;
             let name = fitted(&series.name, NAME_SIZE, NAME_WIDTH);
-            pen.text((start, y + 4.5), &name, kind);
+            // The shape of its dots, once more.
+            if series.mark == Mark::Line {
+                pen.mark((start, y), 3.2, series.category);
+            }
+            pen.text((start + 8.0, y + 4.5), &name, kind);
         }
     }
 
     pub(super) fn name_beside(&self, pen: &mut Pen<'_>, page: &ComputedLayout) {
-        let at = |p: &Point| (page.map_x(p.x), page.map_y(self.y_in_range(p.y)));
+        let at = |p: &Point| (page.map_x(p.x), page.map_y(p.y));
         // Series that are one dot in the same place share a name: nothing could tell theirs apart.
         let mut groups: Vec<Named<'_>> = Vec::new();
         for series in self.series.iter().filter(|s| !s.name.is_empty()) {
-            let curve: Vec<(f64, f64)> = self.visible(series).map(at).collect();
+            let curve = clipped(self.visible(series).map(at).collect(), page);
             let near = |other: &[(f64, f64)]| match (curve.as_slice(), other) {
                 ([a], [b]) => (a.0 - b.0).hypot(a.1 - b.1) < 5.0,
                 _ => false,
@@ -187,6 +191,39 @@ impl Chart {
         });
         boxes.flatten().collect()
     }
+}
+
+/// What is seen of a curve that leaves the page above or below: names belong to that. A lone dot stands at the edge.
+fn clipped(curve: Vec<(f64, f64)>, page: &ComputedLayout) -> Vec<(f64, f64)> {
+    let (top, bottom) = (page.margin_top, page.height - page.margin_bottom);
+    if let [(x, y)] = curve[..] {
+        return vec![(x, y.clamp(top, bottom))];
+    }
+    let mut seen: Vec<(f64, f64)> = Vec::new();
+    for pair in curve.windows(2) {
+        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+        if y0.max(y1) < top || y0.min(y1) > bottom {
+            continue;
+        }
+        let at = |y: f64| match y1 - y0 {
+            0.0 => x0,
+            rise => x0 + (y - y0) / rise * (x1 - x0),
+        };
+        let end = |(x, y): (f64, f64)| {
+            let inside = y.clamp(top, bottom);
+            if inside == y {
+                (x, y)
+            } else {
+                (at(inside), inside)
+            }
+        };
+        for end in [end((x0, y0)), end((x1, y1))] {
+            if seen.last() != Some(&end) {
+                seen.push(end);
+            }
+        }
+    }
+    seen
 }
 
 /// Moves ascending `heights` so that they are `gap` apart and between `top` and `bottom`, as far as there is room, each group

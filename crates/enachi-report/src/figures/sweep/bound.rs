@@ -1,8 +1,8 @@
 //! The share of the upper bound that each policy reaches along an axis.
 
-use super::across;
+use super::{LOWER_EDGE, across, all_values};
 use crate::draw::chart::{Chart, Mark, Names, Point, Rule, Series};
-use crate::draw::scale::Scale;
+use crate::draw::scale::{Scale, upper_part};
 use crate::figures::{Figure, axis};
 use crate::sweep::{Sweep, View};
 use enachi_data::sweep::OracleRow;
@@ -57,7 +57,7 @@ fn figure(
     view: &View,
     id: &str,
     title: &str,
-    caption: String,
+    mut caption: String,
     of: BoundOf,
 ) -> Figure {
     let policies = sweep.info(view).policies.iter().enumerate();
@@ -87,8 +87,12 @@ fn figure(
         }
     });
     let series: Vec<Series> = series.filter(|s: &Series| !s.points.is_empty()).collect();
-    let shares = series.iter().flat_map(|s| s.points.iter().map(|p| p.y));
-    let scale = Scale::over(shares.chain([100.0]), false);
+    let all = all_values(&series);
+    let shown = upper_part(&all);
+    if shown.len() < all.len() {
+        caption += LOWER_EDGE;
+    }
+    let scale = Scale::over(shown.into_iter().chain([100.0]), false);
     Figure::new(
         &format!("{}-{id}", view.id),
         title,

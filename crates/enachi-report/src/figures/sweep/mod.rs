@@ -35,6 +35,18 @@ struct Quantity {
     /// Whether the axis begins at zero.
     zero: bool,
     log: bool,
+    /// Whether what lies far below the rest is left to the lower edge.
+    upper: bool,
+}
+
+/// How a caption says so.
+const LOWER_EDGE: &str = " What lies far below the others is at the lower edge.";
+
+fn all_values(series: &[Series]) -> Vec<f64> {
+    series
+        .iter()
+        .flat_map(|s| s.points.iter().map(|p| p.y))
+        .collect()
 }
 
 /// Differences below this are not worth an axis that shows them \[points\].
@@ -107,8 +119,15 @@ fn along(sweep: &Sweep, view: &View, quantity: &Quantity, rules: Vec<Rule>) -> F
     {
         caption += " With so many policies only the first one's band is drawn; the pointer shows the others' intervals.";
     }
+    // A policy that fails altogether must not make all others look alike.
+    let shown = upper_part(&all_values(&series));
+    let least = shown.iter().copied().fold(f64::INFINITY, f64::min);
+    if quantity.upper && all_values(&series).iter().any(|y| *y < least) {
+        caption += LOWER_EDGE;
+    }
     let ends = series.iter().flat_map(|s| {
-        s.points.iter().flat_map(|p| {
+        let drawn = |p: &&Point| !quantity.upper || p.y >= least;
+        s.points.iter().filter(drawn).flat_map(|p| {
             let (low, high) = p.band.unwrap_or((p.y, p.y));
             [low, high, p.y]
         })
@@ -152,6 +171,7 @@ pub fn accuracy(sweep: &Sweep, view: &View) -> Figure {
         },
         zero: false,
         log: false,
+        upper: true,
     };
     along(sweep, view, &quantity, Vec::new())
 }
@@ -201,6 +221,7 @@ pub fn energy(sweep: &Sweep, view: &View) -> Figure {
         },
         zero: true,
         log: false,
+        upper: false,
     };
     along(sweep, view, &quantity, allowance(sweep, view, false))
 }
@@ -219,6 +240,7 @@ pub fn bits(sweep: &Sweep, view: &View) -> Figure {
         },
         zero: false,
         log: true,
+        upper: false,
     };
     along(sweep, view, &quantity, Vec::new())
 }
@@ -483,6 +505,7 @@ pub fn fairness(sweep: &Sweep, view: &View) -> Vec<Figure> {
         of: |r| (100.0 * r.worst_device_accuracy, None),
         zero: false,
         log: false,
+        upper: true,
     };
     let jain = Quantity {
         id: "fairness",
@@ -495,6 +518,7 @@ pub fn fairness(sweep: &Sweep, view: &View) -> Vec<Figure> {
         of: |r| (r.fairness_energy, None),
         zero: false,
         log: false,
+        upper: false,
     };
     vec![
         along(sweep, view, &worst, Vec::new()),
