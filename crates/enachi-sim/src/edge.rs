@@ -21,7 +21,7 @@ use std::ops::Range;
 
 /// Spans of the grid.
 const SPANS: [f64; 9] = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9];
-/// Spans that are tried where there is no time for more, up to the first in which all tails fit.
+/// Spans that are tried where there is no time for more, until all tails fit and the plan is worth less than with a shorter one.
 const QUICK_SPANS: [f64; 4] = [0.03, 0.1, 0.25, 0.5];
 /// Frames from one grid search to the next.
 const GRID_EVERY: u32 = 20;
@@ -141,7 +141,7 @@ impl Capacity {
         })
     }
 
-    /// Try a few spans and no prices, for an edge whose clock runs: at most nine plans a frame, and two where all tails
+    /// Try a few spans and no prices, for an edge whose clock runs: at most nine plans a frame, and three where all tails
     /// fit easily.
     pub fn quick(self) -> Self {
         Self {
@@ -224,7 +224,8 @@ impl Capacity {
         self.best.value = f64::NEG_INFINITY;
         if self.quick {
             for span in QUICK_SPANS {
-                if !self.keep_at(frame, span, 0.0)? {
+                let best = self.best.value;
+                if !self.keep_at(frame, span, 0.0)? && self.trial.value < best {
                     break;
                 }
             }

@@ -1,6 +1,7 @@
 //! The device: offers a task, sends what it was granted slot by slot, reacts to stops at once, accounts for its energy. No
 //! sockets and no clock: whoever drives it says which slot begins.
 
+mod account;
 mod engine;
 mod live;
 mod outgoing;

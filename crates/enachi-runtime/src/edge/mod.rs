@@ -4,6 +4,7 @@
 mod admission;
 mod answers;
 mod engine;
+mod frame;
 mod judge;
 mod live;
 mod plan;
