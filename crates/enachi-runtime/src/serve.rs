@@ -357,11 +357,7 @@ impl Serving<'_, '_> {
                     frame,
                     class,
                 } => debug!(device, task, frame, class, "answered"),
-                Happening::Idle(record) => {
-                    if self.keep {
-                        self.records.push((**record).clone());
-                    }
-                }
+                Happening::Idle(record) if self.keep => self.records.push((**record).clone()),
                 Happening::Done(done) => {
                     debug!(
                         name = done.name,

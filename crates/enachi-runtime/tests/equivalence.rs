@@ -196,14 +196,14 @@ fn an_edge_that_is_too_slow_refuses_what_it_cannot_answer() {
                 let of: Vec<_> = records.iter().filter(|r| r.frame == frame).collect();
                 assert_eq!(of.len(), 12);
                 let served = of.iter().filter(|r| r.cut.is_some());
-                let (mut tails, mut batch_s) = (0, deadline_s);
+                let (mut tails, mut batch_s) = (0usize, deadline_s);
                 for record in served {
                     tails += 1;
                     batch_s = batch_s.min(record.batch_time_s);
                     assert!(record.entropy_nats.is_some(), "no answer: {record:?}");
                 }
-                let rounds = f64::from(tails as u32).max(1.0) / workers as f64;
-                let over_s = batch_s + rounds.ceil() * TAIL_S + 0.004;
+                let rounds = tails.div_ceil(workers) as f64;
+                let over_s = batch_s + rounds * TAIL_S + if tails > 0 { 0.004 } else { 0.0 };
                 assert!(
                     over_s <= deadline_s + 1e-9,
                     "{policy}: {tails} tails from {batch_s}"

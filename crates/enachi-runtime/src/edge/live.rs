@@ -23,7 +23,7 @@ pub type Waker = Arc<dyn Fn() + Send + Sync>;
 /// What has arrived of a task.
 pub enum Evidence<'n> {
     /// A feature, decoded as it comes.
-    Feature(Decoder<'n>),
+    Feature(Box<Decoder<'n>>),
     /// A picture, of use only as a whole.
     Picture(Arriving),
     /// Of a cut that cannot be run.
@@ -227,7 +227,7 @@ impl<'n> Judge for Live<'n> {
         }
         let codec = self.network.codec(cut);
         codec.map_or(Evidence::Nothing, |codec| {
-            Evidence::Feature(codec.decoder())
+            Evidence::Feature(Box::new(codec.decoder()))
         })
     }
 
