@@ -5,7 +5,7 @@
 
 use crate::cell::adopt;
 use crate::device::{Device, DeviceOptions, Emulated, Finished, Host, LiveWork, Radio, Signal};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Book, LedgerError};
 use crate::network::Network;
 use crate::pki::Credentials;
 use crate::transport::{FromEdge, Line, TransportError, connect};
@@ -75,8 +75,6 @@ pub enum ClientError {
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 /// Time for the edge to hear the last words.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// How often the disk is waited for.
-const SYNC: Duration = Duration::from_secs(5);
 /// Time for an attempt.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -202,7 +200,7 @@ fn run_with<R: Radio>(
         limit: options.tasks,
         finished: false,
         refused: None,
-        book: Book::open(options)?,
+        book: Book::open(&options.name, options.ledger.as_deref())?,
     };
     if let Some(account) = state.book.account() {
         device.resume(&account);
@@ -292,48 +290,6 @@ struct State {
     /// Why the edge has sent the device away in the middle of a session.
     refused: Option<Refuse>,
     book: Book,
-}
-
-/// The device's own copy of its energy account, where it keeps one.
-struct Book {
-    name: String,
-    ledger: Option<Ledger>,
-    synced: Instant,
-}
-
-impl Book {
-    fn open(options: &ClientOptions) -> Result<Self, LedgerError> {
-        Ok(Self {
-            name: options.name.clone(),
-            ledger: options
-                .ledger
-                .as_deref()
-                .map(Ledger::open_to_write)
-                .transpose()?,
-            synced: Instant::now(),
-        })
-    }
-
-    fn account(&self) -> Option<Account> {
-        let accounts = self.ledger.as_ref()?.accounts();
-        accounts.get(&self.name).copied()
-    }
-
-    /// Write the account down; the disk is waited for now and then only.
-    fn enter(&mut self, account: Account) {
-        let Some(ledger) = &mut self.ledger else {
-            return;
-        };
-        ledger.set(&self.name, account);
-        let sync = self.synced.elapsed() > SYNC;
-        if sync {
-            self.synced = Instant::now();
-        }
-        if let Err(error) = ledger.save(sync) {
-            // Answers come first; the edge has a copy.
-            warn!(%error, "the energy account is not written");
-        }
-    }
 }
 
 impl State {

@@ -6,9 +6,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tracing::warn;
 
 /// First line of the file.
 const HEADER: &str = "enachi energy queues 2";
+/// How often the disk is waited for.
+const SYNC: Duration = Duration::from_secs(5);
 /// Largest file that is read \[byte\].
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -155,6 +159,47 @@ fn read(path: &Path) -> Result<Option<BTreeMap<String, Account>>, LedgerError> {
         accounts.insert(entry.0, entry.1);
     }
     Ok(Some(accounts))
+}
+
+/// The device's own copy of its energy account, where it keeps one.
+#[derive(Debug)]
+pub struct Book {
+    name: String,
+    ledger: Option<Ledger>,
+    synced: Instant,
+}
+
+impl Book {
+    /// Open the file of the device `name`, if it has one.
+    pub fn open(name: &str, path: Option<&Path>) -> Result<Self, LedgerError> {
+        Ok(Self {
+            name: name.to_owned(),
+            ledger: path.map(Ledger::open_to_write).transpose()?,
+            synced: Instant::now(),
+        })
+    }
+
+    /// What the file holds.
+    pub fn account(&self) -> Option<Account> {
+        let accounts = self.ledger.as_ref()?.accounts();
+        accounts.get(&self.name).copied()
+    }
+
+    /// Write the account down; the disk is waited for now and then only.
+    pub fn enter(&mut self, account: Account) {
+        let Some(ledger) = &mut self.ledger else {
+            return;
+        };
+        ledger.set(&self.name, account);
+        let sync = self.synced.elapsed() > SYNC;
+        if sync {
+            self.synced = Instant::now();
+        }
+        if let Err(error) = ledger.save(sync) {
+            // Answers come first; the edge has a copy.
+            warn!(%error, "the energy account is not written");
+        }
+    }
 }
 
 fn parse(line: &str) -> Option<(String, Account)> {
