@@ -31,7 +31,7 @@ pub(super) fn cross_fit(
         }
         (values, targets)
     };
-    let fit = |images: &[usize], used: &[usize]| {
+    let fit = |images: &[usize], used: &[usize], settings: &TrainSettings| {
         let (values, targets) = gather(images);
         let rows = Rows {
             inputs: data.n_inputs,
@@ -40,12 +40,30 @@ pub(super) fn cross_fit(
         };
         train(&rows, used, target, data.classes, settings)
     };
+    let all: Vec<usize> = (0..data.n_inputs).collect();
+    let model_of = |images: &[usize]| {
+        let full = fit(images, &all, settings);
+        let Some(progress) = data.progress else {
+            return full;
+        };
+        let alone = TrainSettings {
+            hidden: settings.hidden.min(PROGRESS_HIDDEN),
+            ..*settings
+        };
+        let pair = |images: &[usize]| {
+            (
+                fit(images, &[progress], &alone),
+                fit(images, &all, settings),
+            )
+        };
+        let trust = trust(data, target, images, &pair);
+        fit(images, &[progress], &alone).towards(&full, trust)
+    };
     let model_without = |part: Option<usize>| {
         let images: Vec<usize> = (0..data.images)
             .filter(|i| part != Some(part_of(*i, folds)))
             .collect();
-        let used = choose_inputs(data, &images, &fit, &gather, target);
-        fit(&images, &used)
+        model_of(&images)
     };
     // Job `folds` is the model of all images.
     let mut models: Vec<Option<Mlp>> = vec![None; folds + 1];
@@ -75,46 +93,49 @@ pub(super) fn cross_fit(
     (predictions, all)
 }
 
-/// A larger set of inputs must lower the loss on images held back by this share, or the smaller one stays.
-const WORTH: f64 = 0.01;
+/// Hidden units of the network that reads only how far the stream has come.
+pub(super) const PROGRESS_HIDDEN: usize = 8;
 
-/// The set of inputs that earns its place: each of [`PredictorData::input_sets`] is fitted to three quarters of `images`
-/// and judged on the others, from the smallest set on. Only the images given are looked at, so that those held back from
-/// the cross-fit stay unseen.
-fn choose_inputs(
+/// Parts of the images in which the trust is judged.
+const PARTS: usize = 4;
+
+/// Steps between no trust and full trust.
+const STEPS: usize = 20;
+
+/// How far to go from the network that reads only how far the stream has come (0) to the one that reads everything (1):
+/// as far as it lowers the loss on images held back. Where the statistics tell images apart that is far; where they do
+/// not, what the large network makes of them is noise, which would stop some images too early. Only `images` are looked at.
+fn trust(
     data: &PredictorData,
-    images: &[usize],
-    fit: &impl Fn(&[usize], &[usize]) -> Mlp,
-    gather: &impl Fn(&[usize]) -> (Vec<f32>, Vec<f32>),
     target: Target,
-) -> Vec<usize> {
-    let all: Vec<usize> = (0..data.n_inputs).collect();
-    if data.input_sets.is_empty() || images.len() < 4 {
-        return all;
+    images: &[usize],
+    pair: &impl Fn(&[usize]) -> (Mlp, Mlp),
+) -> f32 {
+    if images.len() < PARTS {
+        return 1.0;
     }
-    let (mut learn, mut judge) = (Vec::new(), Vec::new());
-    for (nth, &image) in images.iter().enumerate() {
-        if nth % 4 == 3 {
-            judge.push(image);
-        } else {
-            learn.push(image);
+    let mut losses = [0.0f64; STEPS + 1];
+    for part in 0..PARTS {
+        let held = |nth: &usize| nth % PARTS == part;
+        let of = |keep: &dyn Fn(&usize) -> bool| -> Vec<usize> {
+            (0..images.len())
+                .filter(keep)
+                .map(|nth| images[nth])
+                .collect()
+        };
+        let (alone, full) = pair(&of(&|nth| !held(nth)));
+        for image in of(&held) {
+            for checkpoint in 1..data.checkpoints {
+                let row = data.row(image, checkpoint);
+                let truth = data.target(target, image, checkpoint);
+                let (a, b) = (alone.output(row), full.output(row));
+                for (step, total) in losses.iter_mut().enumerate() {
+                    let share = step as f32 / STEPS as f32;
+                    *total += f64::from(loss(target, a + share * (b - a), truth).0);
+                }
+            }
         }
     }
-    let (values, targets) = gather(&judge);
-    let judged = |used: &[usize]| {
-        let model = fit(&learn, used);
-        let losses = values
-            .chunks_exact(data.n_inputs)
-            .zip(&targets)
-            .map(|(row, &y)| f64::from(loss(target, model.output(row), y).0));
-        losses.sum::<f64>() / targets.len() as f64
-    };
-    let mut best: Option<(f64, &Vec<usize>)> = None;
-    for set in data.input_sets.iter().chain([&all]) {
-        let here = judged(set);
-        if best.is_none_or(|(least, _)| here < least * (1.0 - WORTH)) {
-            best = Some((here, set));
-        }
-    }
-    best.map_or_else(|| all.clone(), |(_, set)| set.clone())
+    let best = (0..=STEPS).min_by(|a, b| losses[*a].total_cmp(&losses[*b]));
+    best.map_or(1.0, |step| step as f32 / STEPS as f32)
 }

@@ -106,6 +106,53 @@ impl Mlp {
         }
     }
 
+    /// The network whose output before its link lies `share` of the way from `self`'s to `other`'s, both trained on the
+    /// same rows and `other` on all inputs: their hidden units side by side.
+    pub(super) fn towards(&self, other: &Self, share: f32) -> Self {
+        if share == 0.0 {
+            return self.clone();
+        }
+        let (mine, theirs) = (self.hidden(), other.hidden());
+        let hidden = mine + theirs;
+        let split = |network: &'_ Self| {
+            let (first, rest) = network
+                .weights
+                .values
+                .split_at(network.inputs() * network.hidden());
+            let (biases, rest) = rest.split_at(network.hidden());
+            (first.to_vec(), biases.to_vec(), rest.to_vec())
+        };
+        let ((mut first, biases, output), (other_first, other_biases, other_output)) =
+            (split(self), split(other));
+        // What `self` does not see stood at 0 for it.
+        for (weights, scale) in first.chunks_exact_mut(mine).zip(&self.scale) {
+            if *scale == 0.0 {
+                weights.fill(0.0);
+            }
+        }
+        let mut values = Vec::with_capacity(Weights::count(self.inputs(), hidden));
+        for (a, b) in first
+            .chunks_exact(mine)
+            .zip(other_first.chunks_exact(theirs))
+        {
+            values.extend_from_slice(a);
+            values.extend_from_slice(b);
+        }
+        values.extend(biases);
+        values.extend(other_biases);
+        values.extend(output[..mine].iter().map(|w| (1.0 - share) * w));
+        values.extend(other_output[..theirs].iter().map(|w| share * w));
+        values.push((1.0 - share) * output[mine] + share * other_output[theirs]);
+        Self {
+            weights: Weights {
+                inputs: self.inputs(),
+                hidden,
+                values,
+            },
+            ..other.clone()
+        }
+    }
+
     /// Number of inputs.
     pub fn inputs(&self) -> usize {
         self.weights.inputs
@@ -322,6 +369,24 @@ mod tests {
             let found = f64::from(network().predict(&[3.0, second]));
             assert!((found - expected).abs() < 1e-5, "{found} {expected}");
         }
+    }
+
+    #[test]
+    fn between_two_networks_lies_the_mean_of_their_outputs() {
+        let progress = network();
+        let mut full = network();
+        full.scale[1] = 0.8;
+        for (at, weight) in full.weights.values.iter_mut().enumerate() {
+            *weight += 0.1 * (at as f32).sin();
+        }
+        for x in [[3.0, 1.0], [-1.0, 4.0]] {
+            let (a, b) = (progress.output(&x), full.output(&x));
+            for share in [0.0, 0.25, 1.0] {
+                let between = progress.towards(&full, share).output(&x);
+                assert!((between - ((1.0 - share) * a + share * b)).abs() < 1e-5);
+            }
+        }
+        assert_eq!(progress.towards(&full, 0.0), progress);
     }
 
     #[test]

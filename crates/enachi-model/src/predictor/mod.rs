@@ -31,9 +31,9 @@ pub struct PredictorData {
     pub n_inputs: usize,
     /// The statistics, `images × checkpoints × n_inputs`. Those of checkpoint 0 are not read.
     pub inputs: Vec<f32>,
-    /// Sets of inputs to try before all of them, smallest first; the smallest that does about as well is used. Empty: all
-    /// inputs.
-    pub input_sets: Vec<Vec<usize>>,
+    /// The input that tells how far the stream has come. The network is drawn towards one that reads nothing else, as far as
+    /// that does better on images held back. `None`: it stays as it is.
+    pub progress: Option<usize>,
     /// Classes of the classifier.
     pub classes: u32,
     /// Bits over the air up to the checkpoint.
@@ -133,7 +133,15 @@ impl PredictorData {
         };
         let train = &settings.train;
         number("inputs", self.n_inputs, 1, MAX_INPUTS)?;
-        number("hidden units", train.hidden, 1, MAX_HIDDEN)?;
+        number(
+            "hidden units",
+            train.hidden,
+            1,
+            MAX_HIDDEN - crossfit::PROGRESS_HIDDEN,
+        )?;
+        if let Some(progress) = self.progress {
+            number("progress", progress, 0, self.n_inputs - 1)?;
+        }
         number("epochs", train.epochs, 1, 100_000)?;
         number("batch", train.batch, 1, usize::MAX)?;
         number("classes", self.classes as usize, 2, 65536)?;
@@ -215,7 +223,7 @@ pub fn fit(data: &PredictorData, settings: &PredictorSettings) -> Result<Fitted,
         settings.threads,
     );
     let predictions: Vec<f32> = predictions.into_iter().map(round_prediction).collect();
-    let report = report(data, settings, &predictions);
+    let report = report(data, settings, &predictions, model.hidden());
     Ok(Fitted {
         predictions,
         model,
@@ -227,6 +235,7 @@ fn report(
     data: &PredictorData,
     settings: &PredictorSettings,
     predictions: &[f32],
+    hidden: usize,
 ) -> PredictorReport {
     let samples = Samples {
         images: data.images,
@@ -272,7 +281,7 @@ fn report(
         .collect();
     PredictorReport {
         inputs: data.n_inputs as u32,
-        hidden: settings.train.hidden as u32,
+        hidden: hidden as u32,
         folds: settings.folds as u32,
         rmse_nats: (squares / count).sqrt(),
         mae_nats: absolutes / count,

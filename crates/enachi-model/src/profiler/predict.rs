@@ -46,12 +46,7 @@ pub fn fit_all(
                         .flat_map(|k| &k[..STATISTICS])
                         .copied()
                         .collect(),
-                    input_sets: vec![
-                        vec![CARRIED_SHARE],
-                        std::iter::once(CARRIED_SHARE)
-                            .chain(OPINION..STATISTICS)
-                            .collect(),
-                    ],
+                    progress: Some(CARRIED_SHARE),
                     classes: job.graph.classes() as u32,
                     bits: samples.bits.clone(),
                     correct: samples.correct.clone(),
