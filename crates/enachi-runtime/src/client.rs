@@ -210,6 +210,7 @@ fn run_with<R: Radio>(
     while !state.finished && !cancel.load(Ordering::Relaxed) {
         let line = match connect(runtime.handle(), options.edge, credentials, PATIENCE) {
             Ok(line) => line,
+            Err(TransportError::TurnedAway(reason)) => return Err(ClientError::TurnedAway(reason)),
             Err(error) => {
                 if first && options.must_connect {
                     return Err(error.into());

@@ -112,6 +112,11 @@ pub fn connect(
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     config.transport_config(transport());
     let failed = |reason: String| TransportError::Connect { address, reason };
+    // The edge's word about the certificate comes before the line stands or after it, as the packets fall.
+    let broken = |error: ConnectionError| match ended(&error) {
+        FromEdge::TurnedAway(reason) => TransportError::TurnedAway(reason),
+        _ => failed(error.to_string()),
+    };
     let local: SocketAddr = if address.is_ipv4() {
         (Ipv4Addr::UNSPECIFIED, 0).into()
     } else {
@@ -125,14 +130,17 @@ pub fn connect(
         .map_err(|e| failed(e.to_string()))?;
     let opened = runtime.block_on(async {
         let open = async {
-            let connection = connecting.await.map_err(|e| e.to_string())?;
-            let stream = connection.open_bi().await.map_err(|e| e.to_string())?;
-            Ok::<_, String>((connection, stream))
+            let connection = connecting.await.map_err(broken)?;
+            let stream = connection.open_bi().await.map_err(broken)?;
+            Ok((connection, stream))
         };
         let waited = tokio::time::timeout(patience, open).await;
-        waited.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs_f64())))
+        waited.unwrap_or_else(|_| {
+            let seconds = patience.as_secs_f64();
+            Err(failed(format!("no answer within {seconds} s")))
+        })
     });
-    let (connection, (mut send, mut receive)) = opened.map_err(failed)?;
+    let (connection, (mut send, mut receive)) = opened?;
     let (control, mut unsent) = mpsc::unbounded_channel::<Vec<u8>>();
     let (to_device, inputs): (Sender<FromEdge>, _) = channel();
     let closed = connection.clone();

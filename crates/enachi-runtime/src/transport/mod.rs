@@ -51,6 +51,9 @@ pub enum TransportError {
         /// Why.
         reason: String,
     },
+    /// The edge does not want this device, and said so before the line stood.
+    #[error("the edge turns this device away: {0}")]
+    TurnedAway(String),
     /// The runtime underneath.
     #[error("{0}")]
     Io(#[from] std::io::Error),
