@@ -162,6 +162,7 @@ fn peers_that_dribble_are_hung_up_on_and_one_certificate_does_not_take_all_place
     }
     let done = good.join().unwrap().unwrap();
     assert_eq!((done.tasks, done.unanswered, done.connections), (8, 0, 1));
+    assert!(done.by_edge > 0, "{done:?}");
     let (_, monitor) = edge.stop();
     assert!(monitor.refused >= 64, "{}", monitor.refused);
 }
@@ -208,6 +209,7 @@ fn floods_of_messages_end_the_session_and_nobody_else_s() {
     assert!(hung_up(&line));
     let done = good.join().unwrap().unwrap();
     assert_eq!((done.tasks, done.unanswered, done.connections), (8, 0, 1));
+    assert!(done.by_edge > 0, "{done:?}");
     let (records, _) = edge.stop();
     assert_eq!(records.len(), 8);
 }

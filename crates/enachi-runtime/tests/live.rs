@@ -285,6 +285,7 @@ fn garbage_and_floods_cost_the_sender_its_line_and_others_nothing() {
     }
     let done = good.join().unwrap().unwrap();
     assert_eq!((done.tasks, done.unanswered, done.connections), (8, 0, 1));
+    assert!(done.by_edge > 0, "{done:?}");
     let (records, monitor) = edge.stop();
     assert!(monitor.refused >= 4, "{}", monitor.refused);
     assert!(records.iter().all(|record| record.device == 0));

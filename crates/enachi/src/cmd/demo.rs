@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
     devices: u32,
     /// How long it runs \[s\].
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long, default_value_t = 20.0, value_parser = super::seconds)]
     seconds: f64,
     /// Address of the live page; by default a free port of this machine.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]

@@ -48,7 +48,7 @@ pub struct Args {
     /// Write the records of all tasks to this Parquet file at the end; it must not exist.
     #[arg(long, value_name = "FILE")]
     records: Option<PathBuf>,
-    /// Devices that may be connected at a time.
+    /// Devices that the cell takes, by name; one that has left keeps its place.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     devices: u16,
     /// Threads that run tails; without it, one per core.
@@ -61,7 +61,7 @@ pub struct Args {
     #[arg(long, default_value_t = 8_000_000)]
     bytes_per_second: u64,
     /// End after so many seconds; without it, at Ctrl-C.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
     seconds: Option<f64>,
     /// Write logs as JSON.
     #[arg(long)]
