@@ -50,6 +50,18 @@ impl EnergyQueue {
         })
     }
 
+    /// This queue as it would stand had its frames followed those of `earlier`, of the same allowance: with W = Σ(E − Ē) over
+    /// its own frames, the larger of Q₀ + W and its own level (Lindley's recursion).
+    pub fn following(&self, earlier: &Self) -> Self {
+        let walk_j = self.spent_j - self.frames as f64 * self.budget_j;
+        Self {
+            level_j: self.level_j.max(earlier.level_j + walk_j),
+            budget_j: self.budget_j,
+            spent_j: earlier.spent_j + self.spent_j,
+            frames: earlier.frames + self.frames,
+        }
+    }
+
     /// Q \[J\].
     #[inline]
     pub fn level_j(&self) -> f64 {
@@ -173,6 +185,23 @@ mod tests {
     fn noise(i: u64) -> f64 {
         let x = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         ((x ^ (x >> 29)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    #[test]
+    fn two_parts_of_a_walk_make_the_whole() {
+        for (first, second) in [(0, 40), (40, 0), (30, 200), (200, 3)] {
+            let energy = |i: u64| 0.5 * noise(i);
+            let walk = |frames: std::ops::Range<u64>| {
+                let mut queue = EnergyQueue::new(0.25);
+                frames.for_each(|i| queue.update(energy(i)));
+                queue
+            };
+            let whole = walk(0..first + second);
+            let joined = walk(first..first + second).following(&walk(0..first));
+            assert!((joined.level_j() - whole.level_j()).abs() < 1e-12);
+            assert!((joined.spent_j() - whole.spent_j()).abs() < 1e-12);
+            assert_eq!(joined.frames(), whole.frames());
+        }
     }
 
     #[test]

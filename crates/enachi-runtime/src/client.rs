@@ -202,8 +202,13 @@ fn run_with<R: Radio>(
         refused: None,
         book: Book::open(&options.name, options.ledger.as_deref())?,
     };
-    if let Some(account) = state.book.account() {
-        device.resume(&account);
+    if let Some(account) = state.book.account()
+        && !device.resume(&account)
+    {
+        warn!(
+            ?account,
+            "the account kept here does not fit the budget: the queue starts empty"
+        );
     }
     let mut wait = BACK_OFF[0];
     let mut first = true;

@@ -147,6 +147,8 @@ pub struct Device<W: Work, R: Radio> {
     pub(super) radio: R,
     pub(super) work: W,
     pub(super) queue: EnergyQueue,
+    /// Whether the queue goes on from what was spent before the program started.
+    knows_its_past: bool,
     /// Slots from one plan within the frame to the next; 0 where grants hold for the frame.
     pub(super) replan_slots: u32,
     pub(super) running: Option<Running>,
@@ -169,6 +171,7 @@ impl<W: Work, R: Radio> Device<W, R> {
         Ok(Self {
             session: DeviceSession::new(hello)?,
             queue: EnergyQueue::new(budget_j),
+            knows_its_past: false,
             buffer: vec![0; options.datagram_bytes],
             replan_slots: 0,
             running: None,
@@ -234,20 +237,22 @@ impl<W: Work, R: Radio> Device<W, R> {
         }
     }
 
-    /// Go on from an account that was kept elsewhere, unless this one is further. An account that no run can have left is
-    /// ignored.
+    /// Go on from an account that was kept elsewhere. The first one is what was before this device's own frames, if it has
+    /// spent any; later ones are copies of its own account, and count only if they are further. `false`: no run at this
+    /// budget can have left the account, and it is ignored.
     pub fn resume(&mut self, account: &Account) -> bool {
-        if account.frames <= self.queue.frames() {
-            return false;
-        }
+        let known = std::mem::replace(&mut self.knows_its_past, true);
         let budget_j = self.queue.budget_j();
-        let resumed =
-            EnergyQueue::resumed(budget_j, account.queue_j, account.spent_j, account.frames);
-        let found = resumed.is_some();
-        if let Some(queue) = resumed {
-            self.queue = queue;
+        let kept = EnergyQueue::resumed(budget_j, account.queue_j, account.spent_j, account.frames);
+        let Some(kept) = kept else {
+            return false;
+        };
+        if !known {
+            self.queue = self.queue.following(&kept);
+        } else if kept.frames() > self.queue.frames() {
+            self.queue = kept;
         }
-        found
+        true
     }
 
     /// Offer a task; `tasks` are those around it, where they do not come once a frame.
@@ -337,6 +342,7 @@ impl<W: Work, R: Radio> Device<W, R> {
                     if let Some(account) = welcome.account {
                         self.resume(&account);
                     }
+                    self.knows_its_past = true;
                     self.replan_slots = welcome.replan_slots;
                     self.signals.push(Signal::Welcome(welcome));
                 }
