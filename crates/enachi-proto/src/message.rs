@@ -554,9 +554,9 @@ impl ToDevice {
         match self {
             Self::Welcome(w) => {
                 let fits = (0.0..=86_400.0).contains(&w.frame_s);
-                within("frame_s", w.frame_s, fits, "in 0..=86400")?;
+                within("frame_s", w.frame_s, fits, "0 to 86400")?;
                 let fits = (1e-6..=60.0).contains(&w.slot_s);
-                within("slot_s", w.slot_s, fits, "in 1e-6..=60")?;
+                within("slot_s", w.slot_s, fits, "1e-6 to 60")?;
                 not_negative("noise_psd_w_per_hz", w.noise_psd_w_per_hz)?;
                 not_negative("noise_w", w.noise_w)?;
                 positive("noise", w.noise_w.max(w.noise_psd_w_per_hz))?;

@@ -12,7 +12,7 @@ use tracing::warn;
 /// First line of the file.
 const HEADER: &str = "enachi energy queues 2";
 /// How often the disk is waited for.
-const SYNC: Duration = Duration::from_secs(5);
+pub(crate) const SYNC: Duration = Duration::from_secs(5);
 /// Largest file that is read \[byte\].
 const MOST_BYTES: u64 = 16 << 20;
 

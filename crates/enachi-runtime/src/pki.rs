@@ -12,7 +12,7 @@ use rcgen::{
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::ring;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -263,6 +263,20 @@ pub struct Credentials {
     pub key: PrivateKeyDer<'static>,
 }
 
+impl Credentials {
+    /// The trusted authority, as TLS wants it.
+    pub(crate) fn roots(&self) -> Result<Arc<RootCertStore>, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.clone())?;
+        Ok(Arc::new(roots))
+    }
+}
+
+/// The cryptography of every connection.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
 /// Read `ca.pem`, `NAME.pem` and `NAME.key` of a folder. A certificate that the other side will not accept (expired, of another
 /// authority) is refused here, where its file can be named.
 pub fn credentials(folder: &Path, name: &str) -> Result<Credentials, PkiError> {
@@ -283,9 +297,7 @@ pub fn credentials(folder: &Path, name: &str) -> Result<Credentials, PkiError> {
 
 /// Look at a certificate as the other side will.
 fn accepted(found: &Credentials, edge: bool) -> Result<(), rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    roots.add(found.authority.clone())?;
-    let (roots, provider) = (Arc::new(roots), Arc::new(ring::default_provider()));
+    let (roots, provider) = (found.roots()?, provider());
     let now = UnixTime::now();
     let general = |e: VerifierBuilderError| rustls::Error::General(e.to_string());
     if edge {

@@ -2,7 +2,7 @@
 
 use crate::cell::{Cell, CellError};
 use crate::edge::{Edge, EdgeOptions, Happening, Live};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, SYNC};
 use crate::monitor::Monitor;
 use crate::network::Network;
 use crate::transport::{Input, Lines};
@@ -76,7 +76,6 @@ const GUARD_S: f64 = 4e-3;
 const HELLO: Duration = Duration::from_secs(5);
 /// How often energy queues are written, and how often the disk is waited for.
 const SAVE: Duration = Duration::from_millis(250);
-const SYNC: Duration = Duration::from_secs(5);
 
 /// Streams that the policy may choose, as cut and stream; all of them can be sent.
 pub fn check(cell: &Cell, network: &Network) -> Result<Vec<(usize, usize)>, ServeError> {

@@ -167,6 +167,16 @@ fn peers_that_dribble_are_hung_up_on_and_one_certificate_does_not_take_all_place
     assert!(monitor.refused >= 64, "{}", monitor.refused);
 }
 
+fn offer(task: u32) -> Offer {
+    Offer {
+        task,
+        gain: 1e-12,
+        fading: Fading::Rayleigh,
+        energy_queue_j: 0.0,
+        deadline_s: 0.4,
+    }
+}
+
 #[test]
 fn floods_of_messages_end_the_session_and_nobody_else_s() {
     let lab = Lab::new(2);
@@ -177,27 +187,13 @@ fn floods_of_messages_end_the_session_and_nobody_else_s() {
     // More offers than may be outstanding, ...
     let (line, _) = peer.admitted(&edge, hello(&lab, &scenario, 1));
     for task in 0..100 {
-        let offer = Offer {
-            task,
-            gain: 1e-12,
-            fading: Fading::Rayleigh,
-            energy_queue_j: 0.0,
-            deadline_s: 0.4,
-        };
-        line.control(encode(&ToEdge::Offer(offer)).unwrap());
+        line.control(encode(&ToEdge::Offer(offer(task))).unwrap());
     }
     assert!(hung_up(&line));
     // ... task numbers that go back, ...
     let (line, _) = peer.admitted(&edge, hello(&lab, &scenario, 1));
     for task in [7, 3] {
-        let offer = Offer {
-            task,
-            gain: 1e-12,
-            fading: Fading::Rayleigh,
-            energy_queue_j: 0.0,
-            deadline_s: 0.4,
-        };
-        line.control(encode(&ToEdge::Offer(offer)).unwrap());
+        line.control(encode(&ToEdge::Offer(offer(task))).unwrap());
     }
     assert!(hung_up(&line));
     // ... and more bytes of harmless messages than a device may send.

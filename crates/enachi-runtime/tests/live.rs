@@ -18,13 +18,7 @@ fn every_task_ends_and_the_books_agree() {
     let lab = Lab::new(3);
     let scenario = scenario(3, &[]);
     let edge = lab.edge(scenario.clone(), loopback(), true);
-    let devices: Vec<_> = (0..3)
-        .map(|index| lab.device(index, edge.address, &scenario, 8))
-        .collect();
-    let done: Vec<_> = devices
-        .into_iter()
-        .map(|d| d.join().unwrap().unwrap())
-        .collect();
+    let done = lab.devices(3, edge.address, &scenario, 8);
     let (records, monitor) = edge.stop();
     for device in &done {
         assert_eq!(
@@ -146,13 +140,7 @@ fn plans_within_the_frame_reach_the_devices() {
     let lab = Lab::new(3);
     let scenario = scenario(3, &["policies=[\"enachi-max\"]"]);
     let edge = lab.edge(scenario.clone(), loopback(), true);
-    let devices: Vec<_> = (0..3)
-        .map(|index| lab.device(index, edge.address, &scenario, 6))
-        .collect();
-    let done: Vec<_> = devices
-        .into_iter()
-        .map(|d| d.join().unwrap().unwrap())
-        .collect();
+    let done = lab.devices(3, edge.address, &scenario, 6);
     let (_, monitor) = edge.stop();
     for device in &done {
         assert_eq!((device.tasks, device.unanswered), (6, 0));

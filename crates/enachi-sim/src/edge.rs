@@ -15,7 +15,8 @@ use crate::scenario::{Refused, Scenario};
 use enachi_core::edge::{Admission, BatchTime, Edge, Schedule, Tail};
 use enachi_core::profile::CutKind;
 use enachi_core::task::{
-    DeviceView, FrameView, PlanFailure, PlanQuality, TaskGrant, TaskPolicy, plan_contained,
+    Candidate, DeviceView, FrameView, PlanFailure, PlanQuality, TaskGrant, TaskPolicy,
+    plan_contained,
 };
 use std::ops::Range;
 
@@ -105,6 +106,15 @@ pub struct Capacity {
     quick: bool,
 }
 
+/// From the barrier to the answer of what `device` was granted \[s\]: as an edge of finite capacity has planned it, else as
+/// if the tail had the edge to itself, ENACHI (8).
+pub fn edge_s(capacity: Option<&Capacity>, device: usize, candidate: &Candidate) -> f64 {
+    match capacity {
+        Some(capacity) if candidate.kind != CutKind::Local => capacity.edge_s(device),
+        _ => candidate.edge_time_s(),
+    }
+}
+
 impl Capacity {
     /// For the candidates of `offer`; `None` without contention.
     pub fn new(deployment: &Deployment, offer: &Offer) -> Option<Self> {
@@ -156,7 +166,7 @@ impl Capacity {
     }
 
     /// From its barrier to its answer, for a device whose tail runs in the planned frame \[s\].
-    pub fn edge_s(&self, device: usize) -> f64 {
+    fn edge_s(&self, device: usize) -> f64 {
         self.best.edge_s[device]
     }
 

@@ -372,6 +372,8 @@ pub struct Replanner {
     curves: Vec<AccuracyCurve>,
     /// Entry of [`DeviceProblem`]s in the list of uploads.
     origin: Vec<usize>,
+    /// Everybody's standing when the plan is made.
+    standings: Vec<Standing>,
     /// λ of the last plan \[objective/Hz\].
     price: f64,
     replanning: Replanning,
@@ -392,6 +394,7 @@ impl Replanner {
             devices: Vec::new(),
             curves: Vec::new(),
             origin: Vec::new(),
+            standings: Vec::new(),
             price: 0.0,
         })
     }
@@ -457,10 +460,12 @@ impl Replanner {
         self.devices.clear();
         self.origin.clear();
         let mut free_hz = situation.bandwidth_hz;
-        let open = parties.iter().filter(|p| p.standing().open_after(effect));
-        let equal_hz = situation.bandwidth_hz / open.count().max(1) as f64;
-        for (index, party) in parties.iter().enumerate() {
-            let party = party.standing();
+        self.standings.clear();
+        self.standings.extend(parties.iter().map(Party::standing));
+        let open = |party: &&Standing| party.open_after(effect);
+        let open_count = self.standings.iter().filter(open).count();
+        let equal_hz = situation.bandwidth_hz / open_count.max(1) as f64;
+        for (index, party) in self.standings.iter().enumerate() {
             if !party.open_after(effect) {
                 continue;
             }

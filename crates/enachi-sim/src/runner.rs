@@ -1,7 +1,7 @@
 //! One policy in the world of one seed, frame by frame.
 
 use crate::deployment::{Deployment, Offer};
-use crate::edge::{Capacity, frame_view};
+use crate::edge::{Capacity, edge_s, frame_view};
 use crate::knowledge::Knowledge;
 use crate::mux::{Replanner, Situation, sending};
 use crate::policies::PolicyFactory;
@@ -17,8 +17,8 @@ use enachi_core::profile::{CutKind, LadderKind};
 use enachi_core::queue::EnergyQueue;
 use enachi_core::record::{FrameRecord, Outcome, SlotRecord, StopReason};
 use enachi_core::task::{
-    Candidate, DeviceView, FrameOutcome, FrameView, PlanFailure, PlanQuality, Replanning,
-    TaskGrant, TaskPolicy, observe_contained, plan_contained,
+    DeviceView, FrameOutcome, FrameView, PlanFailure, PlanQuality, Replanning, TaskGrant,
+    TaskPolicy, observe_contained, plan_contained,
 };
 
 /// Receives records as frames end.
@@ -373,20 +373,12 @@ impl<'a> Runner<'a> {
     fn settle(&mut self, index: usize, record: FrameRecord, sink: &mut impl Sink) {
         let energy_j = record.energy_j();
         let candidate = self.grants[index].candidate;
-        let edge_s =
-            candidate.map(|choice| self.edge_s(index, &self.offer.candidates[choice as usize]));
+        let candidate = candidate.map(|choice| &self.offer.candidates[choice as usize]);
+        let edge_s = candidate.map(|candidate| edge_s(self.capacity.as_ref(), index, candidate));
         let deadline_s = self.deployment.devices[index].values.deadline_s;
         self.outcomes[index] = outcome(edge_s, deadline_s, &record);
         self.queues[index].update(energy_j);
         sink.frame(record);
-    }
-
-    /// From the barrier to the answer \[s\].
-    fn edge_s(&self, index: usize, candidate: &Candidate) -> f64 {
-        match &self.capacity {
-            Some(capacity) if candidate.kind != CutKind::Local => capacity.edge_s(index),
-            _ => candidate.edge_time_s(),
-        }
     }
 
     /// The record of a device-frame before its first slot, and its upload if there is one.
@@ -478,7 +470,8 @@ impl<'a> Runner<'a> {
             image
         };
         record.image = record.image.map(|_| image as u32);
-        record.answer_time_s = record.batch_time_s + self.edge_s(index, candidate);
+        record.answer_time_s =
+            record.batch_time_s + edge_s(self.capacity.as_ref(), index, candidate);
         let slot_s = deployment.scenario.frame.slot_s;
         let mut window = Window::between(record.ready_time_s, record.batch_time_s, slot_s);
         // A plan within the frame may still find band for an embedded stream.
@@ -585,9 +578,4 @@ fn latency_s(edge_s: Option<f64>, deadline_s: f64, record: &FrameRecord) -> f64 
 /// Whether a grant sends anything.
 pub fn sends(grant: &TaskGrant) -> bool {
     grant.bandwidth_hz > 0.0 && grant.reference_power_w > 0.0 && grant.bits_limit > 0.0
-}
-
-/// ENACHI (8), with the decoder.
-pub fn edge_time_s(candidate: &Candidate) -> f64 {
-    candidate.edge_time_s()
 }

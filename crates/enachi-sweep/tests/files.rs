@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{assert_same, options};
+use common::{assert_same, options, sweep};
 use enachi_data::sweep::Dataset;
 use enachi_sim::deployment::{Deployment, Profiles};
 use enachi_sim::policies::PolicyFactory;
@@ -43,7 +43,7 @@ fn groups_may_run_networks_of_their_own() {
     let folder = tempfile::tempdir().expect("a folder");
     let scenario = repository().join("scenarios/mixed.toml");
     let text = MIXED.replace("SCENARIO", &scenario.display().to_string());
-    let sweep = Sweep::parse(&text, &folder.path().join("sweep.toml")).expect("a sweep file");
+    let sweep = sweep(folder.path(), &text);
     let out = folder.path().join("out");
     let outcome = sweep
         .run(&out, &options(Shard::WHOLE, 2), &Unwatched)
@@ -117,7 +117,7 @@ fn a_group_profile_that_is_not_there_is_named() {
     let text = std::fs::read_to_string(scenario).expect("readable");
     std::fs::write(folder.path().join("mixed.toml"), text).expect("written");
     let text = MIXED.replace("SCENARIO", "mixed.toml");
-    let sweep = Sweep::parse(&text, &folder.path().join("sweep.toml")).expect("a sweep file");
+    let sweep = sweep(folder.path(), &text);
     let error = sweep.plan().expect_err("no profile").to_string();
     assert!(
         error.contains("devices.N.profile = \"../profiles/resnet50.parquet\""),

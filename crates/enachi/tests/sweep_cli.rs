@@ -226,20 +226,27 @@ fn a_killed_sweep_keeps_what_was_finished() {
     assert_eq!(lines(&path), 161);
 }
 
+/// What `enachi` says when it fails because no file may be longer than `kib` KiB, which stands for a full disk.
+#[cfg(unix)]
+fn on_a_full_disk(folder: &Path, kib: u32, arguments: &str) -> String {
+    let binary = env!("CARGO_BIN_EXE_enachi");
+    let command = format!("trap '' XFSZ; ulimit -f {kib}; exec {binary} {arguments}");
+    let output = Command::new("bash")
+        .current_dir(folder)
+        .args(["-c", &command])
+        .output()
+        .expect("bash runs");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    errors
+}
+
 #[cfg(unix)]
 #[test]
 fn a_full_disk_loses_nothing_that_was_finished() {
     let folder = workplace(SWEEP);
-    // A limit on the size of files stands for a full disk: writing fails in the middle of the journal.
-    let binary = env!("CARGO_BIN_EXE_enachi");
-    let command = format!("trap '' XFSZ; ulimit -f 40; exec {binary} sweep sweep.toml --threads 1");
-    let output = Command::new("bash")
-        .current_dir(folder.path())
-        .args(["-c", &command])
-        .output()
-        .expect("bash runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{errors}");
+    // Writing fails in the middle of the journal.
+    let errors = on_a_full_disk(folder.path(), 40, "sweep sweep.toml --threads 1");
     assert!(
         errors.contains("part-00000-of-00001.jsonl") && errors.contains("what is finished is kept"),
         "{errors}"
@@ -266,15 +273,7 @@ fn a_merge_on_a_full_disk_leaves_nothing_half_done() {
         "--quiet",
     ];
     assert_eq!(run(folder.path(), &args).0, 0);
-    let binary = env!("CARGO_BIN_EXE_enachi");
-    let command = format!("trap '' XFSZ; ulimit -f 4; exec {binary} sweep merge out");
-    let output = Command::new("bash")
-        .current_dir(folder.path())
-        .args(["-c", &command])
-        .output()
-        .expect("bash runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{errors}");
+    let errors = on_a_full_disk(folder.path(), 4, "sweep merge out");
     assert!(
         errors.contains(".parquet") && errors.contains("File too large"),
         "{errors}"

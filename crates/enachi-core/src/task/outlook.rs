@@ -40,6 +40,16 @@ pub fn snr_at_price(
 mod tests {
     use super::*;
 
+    fn device(energy_queue_j: f64, power_max_w: f64) -> DeviceProblem {
+        DeviceProblem {
+            energy_queue_j,
+            gain: 1e-11,
+            power_max_w,
+            weight: 1.0,
+            options: 0..0,
+        }
+    }
+
     /// Cost of a bit at a ratio, by the problem's own formula: λ·ω + Q·p·T over the bits that they carry.
     fn cost(
         radio: &Radio,
@@ -57,13 +67,7 @@ mod tests {
     #[test]
     fn no_ratio_carries_a_bit_for_less() {
         let time_s = 0.1;
-        let device = DeviceProblem {
-            energy_queue_j: 40.0,
-            gain: 1e-11,
-            power_max_w: 1e9,
-            weight: 1.0,
-            options: 0..0,
-        };
+        let device = device(40.0, 1e9);
         let radio = Radio {
             noise: Noise::Exact {
                 psd_w_per_hz: 3e-20,
@@ -83,13 +87,7 @@ mod tests {
     #[test]
     fn with_constant_noise_no_other_band_carries_the_bits_for_less() {
         let (time_s, band_hz) = (0.1, 1e5);
-        let device = DeviceProblem {
-            energy_queue_j: 40.0,
-            gain: 1e-11,
-            power_max_w: 1e9,
-            weight: 1.0,
-            options: 0..0,
-        };
+        let device = device(40.0, 1e9);
         let radio = Radio {
             noise: Noise::Constant { power_w: 1e-13 },
             spectral_cap: f64::INFINITY,
@@ -115,19 +113,15 @@ mod tests {
             },
             spectral_cap: 7.4,
         };
-        let device = |energy_queue_j| DeviceProblem {
-            energy_queue_j,
-            gain: 1e-11,
-            power_max_w: 2.0,
-            weight: 1.0,
-            options: 0..0,
-        };
         let full = radio.snr(1e5, 1e-11, 2.0);
-        assert_eq!(snr_at_price(&radio, &device(0.0), 0.1, 1e-6, 1e5), full);
-        assert_eq!(snr_at_price(&radio, &device(0.0), 0.1, 0.0, 1e5), full);
-        assert_eq!(snr_at_price(&radio, &device(5.0), 0.1, 0.0, 1e5), 0.0);
+        assert_eq!(
+            snr_at_price(&radio, &device(0.0, 2.0), 0.1, 1e-6, 1e5),
+            full
+        );
+        assert_eq!(snr_at_price(&radio, &device(0.0, 2.0), 0.1, 0.0, 1e5), full);
+        assert_eq!(snr_at_price(&radio, &device(5.0, 2.0), 0.1, 0.0, 1e5), 0.0);
         // Dear band: the cap on spectral efficiency, or full power.
-        let dear = snr_at_price(&radio, &device(5.0), 0.1, 1e9, 1e5);
+        let dear = snr_at_price(&radio, &device(5.0, 2.0), 0.1, 1e9, 1e5);
         assert!((dear - full.min(2f64.powf(7.4) - 1.0)).abs() < 1e-9);
     }
 }

@@ -41,14 +41,13 @@ pub(super) fn cross_fit(
         train(&rows, used, target, data.classes, settings)
     };
     let all: Vec<usize> = (0..data.n_inputs).collect();
+    let alone = TrainSettings {
+        hidden: settings.hidden.min(PROGRESS_HIDDEN),
+        ..*settings
+    };
     let model_of = |images: &[usize]| {
-        let full = fit(images, &all, settings);
         let Some(progress) = data.progress else {
-            return full;
-        };
-        let alone = TrainSettings {
-            hidden: settings.hidden.min(PROGRESS_HIDDEN),
-            ..*settings
+            return fit(images, &all, settings);
         };
         let pair = |images: &[usize]| {
             (
@@ -57,7 +56,8 @@ pub(super) fn cross_fit(
             )
         };
         let trust = trust(data, target, images, &pair);
-        fit(images, &[progress], &alone).towards(&full, trust)
+        let (alone, full) = pair(images);
+        alone.towards(&full, trust)
     };
     let model_without = |part: Option<usize>| {
         let images: Vec<usize> = (0..data.images)

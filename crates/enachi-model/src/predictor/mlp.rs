@@ -114,38 +114,22 @@ impl Mlp {
         }
         let (mine, theirs) = (self.hidden(), other.hidden());
         let hidden = mine + theirs;
-        let split = |network: &'_ Self| {
-            let (first, rest) = network
-                .weights
-                .values
-                .split_at(network.inputs() * network.hidden());
-            let (biases, rest) = rest.split_at(network.hidden());
-            (first.to_vec(), biases.to_vec(), rest.to_vec())
-        };
-        let ((mut first, biases, output), (other_first, other_biases, other_output)) =
-            (split(self), split(other));
-        // What `self` does not see stood at 0 for it.
-        for (weights, scale) in first.chunks_exact_mut(mine).zip(&self.scale) {
-            if *scale == 0.0 {
-                weights.fill(0.0);
-            }
-        }
-        let mut values = Vec::with_capacity(Weights::count(self.inputs(), hidden));
-        for (a, b) in first
-            .chunks_exact(mine)
-            .zip(other_first.chunks_exact(theirs))
-        {
-            values.extend_from_slice(a);
+        let (inputs, (a, b)) = (self.inputs(), (&self.weights.values, &other.weights.values));
+        let mut values = Vec::with_capacity(Weights::count(inputs, hidden));
+        let rows = a.chunks_exact(mine).zip(b.chunks_exact(theirs));
+        // A row of weights per input, then the biases. What `self` does not see stood at 0 for it.
+        let seen = self.scale.iter().map(|scale| *scale != 0.0).chain([true]);
+        for ((a, b), seen) in rows.zip(seen) {
+            values.extend(a.iter().map(|weight| if seen { *weight } else { 0.0 }));
             values.extend_from_slice(b);
         }
-        values.extend(biases);
-        values.extend(other_biases);
-        values.extend(output[..mine].iter().map(|w| (1.0 - share) * w));
-        values.extend(other_output[..theirs].iter().map(|w| share * w));
-        values.push((1.0 - share) * output[mine] + share * other_output[theirs]);
+        let (a, b) = (&a[(inputs + 1) * mine..], &b[(inputs + 1) * theirs..]);
+        values.extend(a[..mine].iter().map(|w| (1.0 - share) * w));
+        values.extend(b[..theirs].iter().map(|w| share * w));
+        values.push((1.0 - share) * a[mine] + share * b[theirs]);
         Self {
             weights: Weights {
-                inputs: self.inputs(),
+                inputs,
                 hidden,
                 values,
             },

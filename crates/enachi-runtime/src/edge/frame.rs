@@ -10,7 +10,8 @@ use enachi_core::profile::CutKind;
 use enachi_core::record::Outcome;
 use enachi_core::task::{PowerMode, TaskGrant};
 use enachi_proto::message::{Choice, Failure, Grant, Idle, Offer};
-use enachi_sim::runner::{edge_time_s, outcome};
+use enachi_sim::edge::edge_s;
+use enachi_sim::runner::outcome;
 
 impl<J: Judge> Edge<J> {
     /// Plan what has been offered. The frame begins at `now_s`.
@@ -88,7 +89,7 @@ impl<J: Judge> Edge<J> {
         };
         let waiting_s = self.tasks.iter().map(edge_s).sum();
         self.cell
-            .queue_s(waiting_s, edge_time_s(candidate), deadline_s)
+            .queue_s(waiting_s, candidate.edge_time_s(), deadline_s)
     }
 
     /// Band for the next plan: with a barrier all of it; without, what is free, shared fairly with those that may come.
@@ -146,6 +147,8 @@ impl<J: Judge> Edge<J> {
             planned_accuracy: grant.accuracy.clamp(0.0, 1.0),
             upload_end_s: batch_s.max(0.0),
         };
+        let chosen = candidate.as_ref();
+        let planned_s = chosen.map(|c| edge_s(self.cell.capacity.as_ref(), device, c));
         let mut task = Task {
             id,
             device,
@@ -161,7 +164,7 @@ impl<J: Judge> Edge<J> {
             silence_s: None,
             complete: false,
             refusal,
-            edge_s: None,
+            edge_s: planned_s,
             share: None,
             open_slot: None,
             timeline: Vec::new(),
@@ -169,10 +172,6 @@ impl<J: Judge> Edge<J> {
             answered_s: None,
             report: None,
         };
-        task.edge_s = task.candidate.as_ref().map(|c| match &self.cell.capacity {
-            Some(capacity) if c.kind != CutKind::Local => capacity.edge_s(device),
-            _ => edge_time_s(c),
-        });
         let sends = |s: &Situation<'_>| s.candidate.stream.is_some();
         let opened = task.situation(&self.cell).filter(sends).map(|situation| {
             let chunks = self.judge.chunks(&situation);

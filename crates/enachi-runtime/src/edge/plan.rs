@@ -6,7 +6,6 @@ use enachi_core::task::{
     DeviceView, FrameOutcome, FrameView, TaskGrant, observe_contained, plan_contained,
 };
 use enachi_proto::message::{Idle, Offer};
-use enachi_sim::runner::edge_time_s;
 
 /// Gain that stands for a device that has said nothing; nothing depends on it.
 const NO_GAIN: f64 = 1e-12;
@@ -130,7 +129,7 @@ impl Planner {
             .zip(offers)
             .filter(|(_, offer)| same(offer))
             .filter_map(|(grant, _)| grant.candidate)
-            .map(|index| edge_time_s(&cell.offer.candidates[index as usize]));
+            .map(|index| cell.offer.candidates[index as usize].edge_time_s());
         cell.batch_s(device, deadline_s, edge_times)
     }
 }

@@ -1,8 +1,8 @@
 //! The device's end: one connection, chunks sent straight from the slot loop's thread.
 
-use super::{ALPN, TransportError, UNWELCOME, provider, roots, tls_error, transport};
+use super::{ALPN, TransportError, UNWELCOME, tls_error, transport};
 use crate::device::Path;
-use crate::pki::{Credentials, EDGE_NAME};
+use crate::pki::{Credentials, EDGE_NAME, provider};
 use bytes::Bytes;
 use quinn::ConnectionError;
 use quinn::crypto::rustls::QuicClientConfig;
@@ -101,7 +101,7 @@ pub fn connect(
     let mut tls = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(tls_error)?
-        .with_root_certificates(roots(credentials)?)
+        .with_root_certificates(credentials.roots().map_err(tls_error)?)
         .with_client_auth_cert(
             vec![credentials.certificate.clone()],
             credentials.key.clone_key(),

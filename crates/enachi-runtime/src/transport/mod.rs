@@ -6,9 +6,7 @@ mod server;
 pub use client::{FromEdge, Line, connect};
 pub use server::{Input, Lines, Server, ServerOptions};
 
-use crate::pki::{Credentials, PkiError};
-use rustls::RootCertStore;
-use rustls::crypto::{CryptoProvider, ring};
+use crate::pki::PkiError;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,18 +59,6 @@ pub enum TransportError {
 
 fn tls_error(error: impl ToString) -> TransportError {
     TransportError::Tls(error.to_string())
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
-}
-
-fn roots(credentials: &Credentials) -> Result<Arc<RootCertStore>, TransportError> {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(credentials.authority.clone())
-        .map_err(tls_error)?;
-    Ok(Arc::new(roots))
 }
 
 fn transport() -> Arc<quinn::TransportConfig> {

@@ -1,7 +1,7 @@
 //! The edge's end: accepts devices, checks who they are, holds them to their limits, and hands their bytes on.
 
-use super::{ALPN, TransportError, UNWELCOME, provider, roots, tls_error, transport};
-use crate::pki::{Credentials, known_device};
+use super::{ALPN, TransportError, UNWELCOME, tls_error, transport};
+use crate::pki::{Credentials, known_device, provider};
 use bytes::Bytes;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn_proto::HashedConnectionIdGenerator;
@@ -99,10 +99,12 @@ impl Server {
         credentials: Credentials,
         inputs: SyncSender<Input>,
     ) -> Result<Self, TransportError> {
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(roots(&credentials)?, provider())
-                .build()
-                .map_err(tls_error)?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(
+            credentials.roots().map_err(tls_error)?,
+            provider(),
+        )
+        .build()
+        .map_err(tls_error)?;
         let stable = same_after_restart(&credentials);
         let mut tls = rustls::ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])

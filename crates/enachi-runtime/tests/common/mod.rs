@@ -158,6 +158,23 @@ impl Lab {
         self.device_with(index, edge, scenario, tasks, credentials)
     }
 
+    /// Run the first `count` devices to their ends.
+    pub fn devices(
+        &self,
+        count: u32,
+        edge: SocketAddr,
+        scenario: &Scenario,
+        tasks: u32,
+    ) -> Vec<Done> {
+        let started: Vec<_> = (0..count)
+            .map(|index| self.device(index, edge, scenario, tasks))
+            .collect();
+        let ended = started.into_iter();
+        ended
+            .map(|device| device.join().unwrap().unwrap())
+            .collect()
+    }
+
     /// Start a device that shows `credentials`.
     pub fn device_with(
         &self,

@@ -35,14 +35,15 @@ impl Translation {
     }
 
     /// Take the feasible candidates whose edge time is at most `edge_s` of the device, with uploads that end so long before the
-    /// deadline (9). One whose window that closes sends nothing.
+    /// deadline (9). One whose window is closed sends nothing.
     pub fn fill_before(&mut self, frame: &FrameView<'_>, edge_s: impl Fn(usize) -> f64) {
         self.fill_timed(frame, |n, device, candidate| {
-            if !candidate.feasible() || candidate.edge_time_s() > edge_s(n) {
+            let edge_s = edge_s(n);
+            if !candidate.feasible() || candidate.edge_time_s() > edge_s {
                 return None;
             }
             let busy_s = candidate.head_time_s + candidate.encode_time_s;
-            let time_s = (device.deadline_s - edge_s(n) - busy_s).min(candidate.transmit_time_s);
+            let time_s = (device.deadline_s - edge_s - busy_s).min(candidate.transmit_time_s);
             Some(time_s.max(0.0))
         });
     }

@@ -1,7 +1,7 @@
 //! The share of the upper bound that each policy reaches along an axis.
 
-use super::{LOWER_EDGE, across, all_values};
-use crate::draw::chart::{Chart, Mark, Names, Point, Rule, Series};
+use super::{LOWER_EDGE, across, all_values, policy_lines};
+use crate::draw::chart::{Chart, Names, Point, Rule, Series};
 use crate::draw::scale::{Scale, upper_part};
 use crate::figures::{Figure, axis};
 use crate::sweep::{Sweep, View};
@@ -60,32 +60,23 @@ fn figure(
     mut caption: String,
     of: BoundOf,
 ) -> Figure {
-    let policies = sweep.info(view).policies.iter().enumerate();
-    let series = policies.map(|(index, policy)| {
-        let points = view.points.iter().enumerate().filter_map(|(i, point)| {
-            let row = sweep.bounds(*point).find(|row| row.policy == *policy)?;
-            let (bound, share) = of(row);
-            share.is_finite().then(|| Point {
-                x: view.axis.at[i],
-                y: 100.0 * share,
-                tip: format!(
-                    "{policy}\n{}: {:.1} % of {:.1} %, {} tasks",
-                    view.axis.names[i],
-                    100.0 * share,
-                    100.0 * bound,
-                    row.tasks
-                ),
-                ..Point::default()
-            })
-        });
-        Series {
-            name: policy.clone(),
-            category: index,
-            mark: Mark::Line,
-            strong: index == 0,
-            points: points.collect(),
-        }
+    let lines = policy_lines(sweep, view, |policy, i, point| {
+        let row = sweep.bounds(point).find(|row| row.policy == *policy)?;
+        let (bound, share) = of(row);
+        share.is_finite().then(|| Point {
+            x: view.axis.at[i],
+            y: 100.0 * share,
+            tip: format!(
+                "{policy}\n{}: {:.1} % of {:.1} %, {} tasks",
+                view.axis.names[i],
+                100.0 * share,
+                100.0 * bound,
+                row.tasks
+            ),
+            ..Point::default()
+        })
     });
+    let series = lines.into_iter();
     let series: Vec<Series> = series.filter(|s: &Series| !s.points.is_empty()).collect();
     let all = all_values(&series);
     let shown = upper_part(&all);

@@ -74,39 +74,45 @@ fn across(view: &View) -> Axis {
     }
 }
 
-fn lines(sweep: &Sweep, view: &View, quantity: &Quantity) -> Vec<Series> {
-    let info = sweep.info(view);
-    info.policies
-        .iter()
-        .enumerate()
-        .map(|(index, policy)| {
-            let points = view.points.iter().enumerate().filter_map(|(i, point)| {
-                let (y, band) = (quantity.of)(sweep.row(*point, policy)?);
-                let interval = band.map_or(String::new(), |(low, high)| {
-                    format!(" [{}, {}]", short(low), short(high))
-                });
-                Some(Point {
-                    x: view.axis.at[i],
-                    y,
-                    band,
-                    tip: format!(
-                        "{policy}\n{}: {}{interval} {}",
-                        view.axis.names[i],
-                        short(y),
-                        quantity.unit
-                    ),
-                    ..Point::default()
-                })
-            });
-            Series {
-                name: policy.clone(),
-                category: index,
-                mark: Mark::Line,
-                strong: index == 0,
-                points: points.collect(),
-            }
+/// A line per policy through what `at` gives for it at each point, told by place in the view and number.
+fn policy_lines(
+    sweep: &Sweep,
+    view: &View,
+    at: impl Fn(&str, usize, u64) -> Option<Point>,
+) -> Vec<Series> {
+    let policies = sweep.info(view).policies.iter().enumerate();
+    policies
+        .map(|(index, policy)| Series {
+            name: policy.clone(),
+            category: index,
+            mark: Mark::Line,
+            strong: index == 0,
+            points: (view.points.iter().enumerate())
+                .filter_map(|(i, point)| at(policy, i, *point))
+                .collect(),
         })
         .collect()
+}
+
+fn lines(sweep: &Sweep, view: &View, quantity: &Quantity) -> Vec<Series> {
+    policy_lines(sweep, view, |policy, i, point| {
+        let (y, band) = (quantity.of)(sweep.row(point, policy)?);
+        let interval = band.map_or(String::new(), |(low, high)| {
+            format!(" [{}, {}]", short(low), short(high))
+        });
+        Some(Point {
+            x: view.axis.at[i],
+            y,
+            band,
+            tip: format!(
+                "{policy}\n{}: {}{interval} {}",
+                view.axis.names[i],
+                short(y),
+                quantity.unit
+            ),
+            ..Point::default()
+        })
+    })
 }
 
 fn along(sweep: &Sweep, view: &View, quantity: &Quantity, rules: Vec<Rule>) -> Figure {
@@ -249,34 +255,26 @@ pub fn bits(sweep: &Sweep, view: &View) -> Figure {
 pub fn difference(sweep: &Sweep, view: &View) -> Option<Figure> {
     let policies = &sweep.info(view).policies;
     let first = policies.first()?;
-    let series = policies.iter().enumerate().skip(1).map(|(index, policy)| {
-        let points = view.points.iter().enumerate().filter_map(|(i, point)| {
-            let pair = sweep.pair(*point, policy, first)?;
-            let [y, low, high] = [
-                pair.accuracy_difference,
-                pair.accuracy_difference_low,
-                pair.accuracy_difference_high,
-            ]
-            .map(|v| v * 100.0);
-            y.is_finite().then(|| Point {
-                x: view.axis.at[i],
-                y,
-                band: Some((low, high)),
-                tip: format!(
-                    "{policy}\n{}: {y:+.2} [{low:+.2}, {high:+.2}] points",
-                    view.axis.names[i]
-                ),
-                ..Point::default()
-            })
-        });
-        Series {
-            name: policy.clone(),
-            category: index,
-            mark: Mark::Line,
-            strong: false,
-            points: points.collect(),
-        }
+    let lines = policy_lines(sweep, view, |policy, i, point| {
+        let pair = sweep.pair(point, policy, first)?;
+        let [y, low, high] = [
+            pair.accuracy_difference,
+            pair.accuracy_difference_low,
+            pair.accuracy_difference_high,
+        ]
+        .map(|v| v * 100.0);
+        y.is_finite().then(|| Point {
+            x: view.axis.at[i],
+            y,
+            band: Some((low, high)),
+            tip: format!(
+                "{policy}\n{}: {y:+.2} [{low:+.2}, {high:+.2}] points",
+                view.axis.names[i]
+            ),
+            ..Point::default()
+        })
     });
+    let series = lines.into_iter().skip(1);
     let series: Vec<Series> = series.filter(|s: &Series| !s.points.is_empty()).collect();
     if series.is_empty() {
         return None;
@@ -314,38 +312,21 @@ pub fn difference(sweep: &Sweep, view: &View) -> Option<Figure> {
 
 /// Accuracy against energy, each policy along the axis.
 pub fn pareto(sweep: &Sweep, view: &View) -> Figure {
-    let policies = &sweep.info(view).policies;
-    let series: Vec<Series> = policies
-        .iter()
-        .enumerate()
-        .map(|(index, policy)| {
-            let points = view.points.iter().enumerate().filter_map(|(i, point)| {
-                let row = sweep.row(*point, policy)?;
-                Some(Point {
-                    x: row.energy_settled_j * 1e3,
-                    y: row.accuracy * 100.0,
-                    tip: format!(
-                        "{policy}\n{}: {:.2} %, {} mJ",
-                        view.axis.names[i],
-                        row.accuracy * 100.0,
-                        short(row.energy_settled_j * 1e3)
-                    ),
-                    ..Point::default()
-                })
-            });
-            Series {
-                name: policy.clone(),
-                category: index,
-                mark: Mark::Line,
-                strong: index == 0,
-                points: points.collect(),
-            }
+    let series = policy_lines(sweep, view, |policy, i, point| {
+        let row = sweep.row(point, policy)?;
+        Some(Point {
+            x: row.energy_settled_j * 1e3,
+            y: row.accuracy * 100.0,
+            tip: format!(
+                "{policy}\n{}: {:.2} %, {} mJ",
+                view.axis.names[i],
+                row.accuracy * 100.0,
+                short(row.energy_settled_j * 1e3)
+            ),
+            ..Point::default()
         })
-        .collect();
-    let all: Vec<f64> = series
-        .iter()
-        .flat_map(|s| s.points.iter().map(|p| p.y))
-        .collect();
+    });
+    let all = all_values(&series);
     let shown = upper_part(&all);
     let least = shown.iter().copied().fold(f64::INFINITY, f64::min);
     let (series, below): (Vec<Series>, Vec<Series>) = series
