@@ -285,11 +285,15 @@ pub fn difference(sweep: &Sweep, view: &View) -> Option<Figure> {
         .filter(|(_, high)| *high > DIFFERENCES)
         .flat_map(|(low, high)| [low.max(DIFFERENCES), high]);
     let scale = Scale::over(ends, true);
+    let interval = match series.len() > BANDS {
+        true => "; the pointer shows",
+        false => ", with",
+    };
     Some(Figure::new(
         &format!("{}-difference", view.id),
         "Accuracy against the first policy",
         format!(
-            "Points by which each policy is more accurate than {first} in the same worlds, with the 95 % interval of the paired difference. Energies differ: \
+            "Points by which each policy is more accurate than {first} in the same worlds{interval} the 95 % interval of the paired difference. Energies differ: \
              see above. What is more than {:.0} points worse lies at the lower edge.",
             -DIFFERENCES
         ),
