@@ -1,8 +1,7 @@
-//! What each policy achieved: means, rates, and accuracy intervals by a two-level bootstrap clustered by image.
-//!
-//! The uncertainty of an accuracy comes from the images first and from the seeds second ([`crate::bootstrap`]).
+//! What each policy achieved: means, rates, and accuracy intervals by a two-level bootstrap over images (frames, on curve-only
+//! profiles) and seeds ([`crate::bootstrap`]).
 
-use crate::bootstrap::{ClusterTally, ClusterWeights, accuracies, interval};
+use crate::bootstrap::{Bootstrap, ClusterTally, ClusterWeights, Design, Replicates, Sketch};
 use crate::oracle::OracleShare;
 use crate::scenario::Scenario;
 use crate::simulate::Records;
@@ -125,24 +124,20 @@ pub(crate) fn figures(
     records: &Records,
     rows: &[Vec<&FrameRecord>],
 ) -> Vec<PolicySummary> {
-    let replicates = bootstrap(scenario, rows);
+    let (bootstrap, replicates) = bootstrap(scenario, rows);
+    // Without any task there is nothing to know.
+    let interval = |of: &Replicates| bootstrap.interval(of).unwrap_or([of.value; 2]);
     let summaries = rows
         .iter()
         .enumerate()
         .map(|(index, rows)| {
             let mut summary = condense(scenario, &records.names.policies[index], rows);
             summary.cut_share = cut_share(&records.names.cuts, rows);
-            let [low, high] = interval(replicates[index].clone());
-            (summary.accuracy_low, summary.accuracy_high) = (low, high);
-            let differences = replicates[index]
-                .iter()
-                .zip(&replicates[0])
-                .map(|(a, b)| a - b);
-            let [low, high] = interval(differences.collect());
-            (
+            [summary.accuracy_low, summary.accuracy_high] = interval(&replicates[index]);
+            [
                 summary.accuracy_difference_low,
                 summary.accuracy_difference_high,
-            ) = (low, high);
+            ] = interval(&replicates[index].less(&replicates[0]));
             summary
         })
         .collect::<Vec<_>>();
@@ -300,26 +295,39 @@ impl Networks {
 }
 
 /// Accuracies of every policy in every replicate.
-fn bootstrap(scenario: &Scenario, rows: &[Vec<&FrameRecord>]) -> Vec<Vec<f64>> {
-    let devices = scenario.device_count() as u32;
-    // The image, or without images the task itself; every network has images of its own.
+fn bootstrap(scenario: &Scenario, rows: &[Vec<&FrameRecord>]) -> (Bootstrap, Vec<Replicates>) {
+    // The image, or without images the frame; every network has images of its own.
     let networks = Networks::new(scenario, rows);
     let cluster = |r: &FrameRecord| match r.image {
         Some(image) => networks.first[networks.of_device[r.device as usize]] + image as usize,
-        None => networks.images + (r.frame * devices + r.device) as usize,
+        None => networks.images + r.frame as usize,
+    };
+    let design = match networks.images {
+        0 => Design::Nested,
+        _ => Design::Crossed,
     };
     let all = rows.iter().flatten().filter(|r| has_task(r));
     let clusters = all.map(|r| cluster(r) + 1).max().unwrap_or(0);
-    let replicates = scenario.output.bootstrap_replicates;
+    let (replicates, seeds) = (
+        scenario.output.bootstrap_replicates,
+        scenario.seeds as usize,
+    );
     let weights = ClusterWeights::new(scenario.seed, replicates, clusters);
-    let accuracies = rows.iter().map(|rows| {
-        let mut tallies = vec![ClusterTally::new(clusters); scenario.seeds as usize];
+    let bootstrap = Bootstrap::new(design, scenario.seed, replicates, seeds);
+    let accuracy = |rows: &Vec<&FrameRecord>| {
+        let mut tallies = vec![ClusterTally::new(clusters); seeds];
         for row in rows.iter().filter(|r| has_task(r)) {
             let seed = row.seed.wrapping_sub(scenario.seed) as usize;
             tallies[seed].add(cluster(row), row.correct);
         }
-        let sketches: Vec<_> = tallies.iter().map(|tally| weights.sketch(tally)).collect();
-        accuracies(scenario.seed, replicates, &sketches)
-    });
-    accuracies.collect()
+        let sketches: Vec<Sketch> = tallies.iter().map(|tally| weights.sketch(tally)).collect();
+        let seeds: Vec<(u64, u64, &Sketch)> = tallies
+            .iter()
+            .zip(&sketches)
+            .map(|(tally, sketch)| (tally.right(), tally.count(), sketch))
+            .collect();
+        bootstrap.accuracy(&seeds)
+    };
+    let replicates = rows.iter().map(accuracy).collect();
+    (bootstrap, replicates)
 }

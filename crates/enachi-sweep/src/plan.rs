@@ -3,6 +3,7 @@
 
 use enachi_core::profile::{LadderKind, MeasuredCurve, Profile, Surrogate};
 use enachi_data::sweep::{FORMAT, FORMAT_VERSION, ProfileInfo, SweepInfo, bytes_sha256};
+use enachi_sim::bootstrap::Design;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -60,6 +61,8 @@ pub struct PointPlan {
     pub slot_s: f64,
     /// Bootstrap replicates.
     pub replicates: u32,
+    /// How the bootstrap's clusters belong to seeds.
+    pub design: Design,
     /// The upper bound, where it is computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oracle: Option<OraclePlan>,
@@ -364,6 +367,7 @@ mod tests {
             slots: 300,
             slot_s: 1e-3,
             replicates: 10,
+            design: Design::Nested,
             oracle: (*devices % 2 == 1).then_some(OraclePlan {
                 seeds: 2,
                 frames: 3,

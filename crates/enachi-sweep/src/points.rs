@@ -5,6 +5,7 @@ use crate::spec::{Axis, OracleSpec, as_json, overrides, thin};
 use crate::{Register, Sweep, SweepError};
 use enachi_core::profile::Profile;
 use enachi_data::sweep::{ProfileInfo, SweepInfo, bytes_sha256};
+use enachi_sim::bootstrap::Design;
 use enachi_sim::deployment::{Deployment, Profiles, curve_profile};
 use enachi_sim::policies::PolicyFactory;
 use enachi_sim::scenario::{Scenario, ScenarioError, parse};
@@ -84,6 +85,14 @@ impl Found {
         self.default
             .iter()
             .chain(self.named.iter().map(|(_, hashed)| hashed))
+    }
+
+    /// Frames of curves belong to their seed; images, where some profile has any, to all seeds.
+    fn design(&self) -> Design {
+        match self.all().all(|(profile, _)| profile.images.is_empty()) {
+            true => Design::Nested,
+            false => Design::Crossed,
+        }
     }
 
     fn profiles(&self) -> Profiles {
@@ -465,9 +474,9 @@ fn point_plan(
         .iter()
         .map(|(key, value)| (key.clone(), as_json(value)))
         .collect();
-    let (scenario, trace_sha256, error) = match found {
-        Ok((scenario, found)) => (scenario, found.trace_sha256, None),
-        Err(error) => (Scenario::default(), None, Some(error)),
+    let (scenario, design, trace_sha256, error) = match found {
+        Ok((scenario, found)) => (scenario, found.design(), found.trace_sha256, None),
+        Err(error) => (Scenario::default(), Design::Nested, None, Some(error)),
     };
     let most = |asked: Option<u32>, there: u32| asked.map_or(there, |asked| asked.min(there));
     PointPlan {
@@ -481,6 +490,7 @@ fn point_plan(
         slots: (scenario.frame.length_s / scenario.frame.slot_s).round() as u32,
         slot_s: scenario.frame.slot_s,
         replicates: scenario.output.bootstrap_replicates,
+        design,
         oracle: oracle.filter(|_| error.is_none()).map(|of| OraclePlan {
             seeds: most(of.seeds, scenario.seeds),
             frames: most(of.frames, scenario.frames),

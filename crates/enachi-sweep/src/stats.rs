@@ -8,7 +8,7 @@ use enachi_data::sweep::{
     AxisColumn, AxisValues, CutRow, DeviceRow, ExampleRow, HistogramRow, OracleRow, PairRow,
     PointRow, PointTables, SeedRow, SlotRow, TrajectoryRow,
 };
-use enachi_sim::bootstrap::{accuracies, interval, seed_means};
+use enachi_sim::bootstrap::{Bootstrap, Replicates, Sketch};
 
 /// What came of one policy at one point: a tally per seed, or why there is none.
 pub type PolicyOutcome = Result<Vec<Tally>, String>;
@@ -36,9 +36,11 @@ pub fn tables(
     outcomes: &[PolicyOutcome],
     bounds: &[Bounds],
 ) -> PointTables {
+    let of = &plan.points[point];
     let at = At {
-        plan: &plan.points[point],
-        sweep: &plan.sweeps[plan.points[point].sweep].name,
+        plan: of,
+        bootstrap: Bootstrap::new(of.design, of.first_seed, of.replicates, of.seeds as usize),
+        sweep: &plan.sweeps[of.sweep].name,
         point: point as u64,
     };
     let policies = plan.policies(point);
@@ -46,18 +48,18 @@ pub fn tables(
         axes: axis_values(&plan.points[point], columns, policies.len()),
         ..PointTables::default()
     };
-    let mut replicates: Vec<Option<Replicates>> = Vec::with_capacity(policies.len());
+    let mut drawn: Vec<Option<Drawn>> = Vec::with_capacity(policies.len());
     for (policy, outcome) in policies.iter().zip(outcomes) {
         match outcome {
             Err(error) => {
                 tables.points.push(at.failed(policy, error));
-                replicates.push(None);
+                drawn.push(None);
             }
             Ok(seeds) => {
-                let drawn = at.replicates(seeds);
-                tables.points.push(at.point_row(policy, seeds, &drawn));
+                let of = at.drawn(seeds);
+                tables.points.push(at.point_row(policy, seeds, &of));
                 at.details(policy, seeds, &mut tables);
-                replicates.push(Some(drawn));
+                drawn.push(Some(of));
             }
         }
     }
@@ -65,15 +67,7 @@ pub fn tables(
     tables.oracle = bounded
         .filter_map(|(index, policy)| at.oracle(policy, index, bounds))
         .collect();
-    for (first, a) in replicates.iter().enumerate() {
-        for (second, b) in replicates.iter().enumerate() {
-            if let (Some(a), Some(b), true) = (a, b, first != second) {
-                tables
-                    .pairs
-                    .push(at.pair([&policies[first], &policies[second]], a, b));
-            }
-        }
-    }
+    tables.pairs = at.pairs(policies, &drawn);
     tables
 }
 
@@ -101,17 +95,16 @@ fn axis_values(point: &PointPlan, columns: &[(String, bool)], rows: usize) -> Ve
     columns.iter().map(column).collect()
 }
 
-/// Figures in every replicate of the bootstrap, and over everything.
-struct Replicates {
-    accuracy: f64,
-    accuracies: Vec<f64>,
-    settled_j: f64,
-    settled: Vec<f64>,
+/// Figures of a policy with all that intervals need.
+struct Drawn {
+    accuracy: Replicates,
+    settled_j: Replicates,
 }
 
 /// Keys of the rows of a point.
 struct At<'a> {
     plan: &'a PointPlan,
+    bootstrap: Bootstrap,
     sweep: &'a str,
     point: u64,
 }
@@ -155,19 +148,21 @@ fn count(seeds: &[Tally], value: impl Fn(&Tally) -> u64) -> u64 {
 }
 
 impl At<'_> {
-    fn replicates(&self, seeds: &[Tally]) -> Replicates {
-        let (seed, replicates) = (self.plan.first_seed, self.plan.replicates);
-        let sketches: Vec<_> = seeds.iter().map(|tally| tally.sketch.clone()).collect();
+    fn drawn(&self, seeds: &[Tally]) -> Drawn {
+        let sketches: Vec<(u64, u64, &Sketch)> = seeds
+            .iter()
+            .map(|tally| (tally.right, tally.tasks, &tally.sketch))
+            .collect();
         let settled: Vec<f64> = seeds.iter().map(settled_energy_j).collect();
-        Replicates {
-            accuracy: share(count(seeds, |t| t.right), count(seeds, |t| t.tasks)),
-            accuracies: accuracies(seed, replicates, &sketches),
-            settled_j: per(
-                total(seeds, |t| t.settled_energy_j),
-                count(seeds, |t| t.settled_frames),
-            ),
-            settled: seed_means(seed, replicates, &settled),
+        Drawn {
+            accuracy: self.bootstrap.accuracy(&sketches),
+            settled_j: self.bootstrap.mean(&settled),
         }
+    }
+
+    /// 95 % interval; nothing where a single seed cannot tell.
+    fn interval(&self, of: &Replicates) -> [f64; 2] {
+        self.bootstrap.interval(of).unwrap_or([f64::NAN; 2])
     }
 
     fn failed(&self, policy: &str, error: &str) -> PointRow {
@@ -185,20 +180,16 @@ impl At<'_> {
         row
     }
 
-    fn point_row(&self, policy: &str, seeds: &[Tally], drawn: &Replicates) -> PointRow {
+    fn point_row(&self, policy: &str, seeds: &[Tally], drawn: &Drawn) -> PointRow {
         let n = count(seeds, |t| t.device_frames);
         let tasks = count(seeds, |t| t.tasks);
         let mean = |value: &dyn Fn(&Tally) -> f64| per(total(seeds, value), n);
         let per_task = |value: &dyn Fn(&Tally) -> f64| per(total(seeds, value), tasks);
         let rate = |outcome: Outcome| share(count(seeds, |t| t.outcomes[outcome as usize]), tasks);
-        let [accuracy_low, accuracy_high] = interval(drawn.accuracies.clone());
-        let [energy_settled_low_j, energy_settled_high_j] = interval(drawn.settled.clone());
-        let bits: Vec<f64> = seeds.iter().map(|t| per(t.bits, t.tasks)).collect();
-        let [bits_low, bits_high] = interval(seed_means(
-            self.plan.first_seed,
-            self.plan.replicates,
-            &bits,
-        ));
+        let [accuracy_low, accuracy_high] = self.interval(&drawn.accuracy);
+        let [energy_settled_low_j, energy_settled_high_j] = self.interval(&drawn.settled_j);
+        let by_seed: Vec<f64> = seeds.iter().map(|t| per(t.bits, t.tasks)).collect();
+        let [bits_low, bits_high] = self.interval(&self.bootstrap.mean(&by_seed));
         let several = seeds.first().is_some_and(|tally| tally.devices.len() > 1);
         let over_seeds = |value: &dyn Fn(&[DeviceTally]) -> f64| {
             let values = seeds.iter().map(|tally| value(&tally.devices));
@@ -234,7 +225,7 @@ impl At<'_> {
                 device_frames: n,
                 tasks,
                 failed_frames: count(seeds, |t| t.failed_frames),
-                accuracy: drawn.accuracy,
+                accuracy: share(count(seeds, |t| t.right), tasks),
                 accuracy_low,
                 accuracy_high,
                 accuracy_settled: share(
@@ -245,7 +236,10 @@ impl At<'_> {
                 energy_local_j: mean(&|t| t.energy_j[0]),
                 energy_codec_j: mean(&|t| t.energy_j[1]),
                 energy_transmit_j: mean(&|t| t.energy_j[2]),
-                energy_settled_j: drawn.settled_j,
+                energy_settled_j: per(
+                    total(seeds, |t| t.settled_energy_j),
+                    count(seeds, |t| t.settled_frames)
+                ),
                 energy_settled_low_j,
                 energy_settled_high_j,
                 energy_budget_j: budget_j,
@@ -553,24 +547,55 @@ impl At<'_> {
         ))
     }
 
-    fn pair(&self, [policy, other]: [&str; 2], a: &Replicates, b: &Replicates) -> PairRow {
-        let difference =
-            |a: &[f64], b: &[f64]| interval(a.iter().zip(b).map(|(a, b)| a - b).collect());
-        let [accuracy_low, accuracy_high] = difference(&a.accuracies, &b.accuracies);
-        let [energy_low, energy_high] = difference(&a.settled, &b.settled);
+    /// All ordered pairs. The difference the other way round is the same with other signs.
+    fn pairs(&self, policies: &[String], drawn: &[Option<Drawn>]) -> Vec<PairRow> {
+        let n = policies.len();
+        let mut rows: Vec<Option<PairRow>> = vec![None; n * n];
+        for (first, a) in drawn.iter().enumerate() {
+            for (second, b) in drawn.iter().enumerate().skip(first + 1) {
+                if let (Some(a), Some(b)) = (a, b) {
+                    let row = self.pair([&policies[first], &policies[second]], a, b);
+                    rows[second * n + first] = Some(mirrored(&row));
+                    rows[first * n + second] = Some(row);
+                }
+            }
+        }
+        rows.into_iter().flatten().collect()
+    }
+
+    fn pair(&self, [policy, other]: [&str; 2], a: &Drawn, b: &Drawn) -> PairRow {
+        let accuracy = a.accuracy.less(&b.accuracy);
+        let settled_j = a.settled_j.less(&b.settled_j);
+        let [accuracy_low, accuracy_high] = self.interval(&accuracy);
+        let [energy_low, energy_high] = self.interval(&settled_j);
         keyed!(
             self,
             policy,
             PairRow {
                 other: other.to_owned(),
-                accuracy_difference: a.accuracy - b.accuracy,
+                accuracy_difference: accuracy.value,
                 accuracy_difference_low: accuracy_low,
                 accuracy_difference_high: accuracy_high,
-                energy_settled_difference_j: a.settled_j - b.settled_j,
+                energy_settled_difference_j: settled_j.value,
                 energy_settled_difference_low_j: energy_low,
                 energy_settled_difference_high_j: energy_high,
             }
         )
+    }
+}
+
+fn mirrored(row: &PairRow) -> PairRow {
+    PairRow {
+        sweep: row.sweep.clone(),
+        point: row.point,
+        policy: row.other.clone(),
+        other: row.policy.clone(),
+        accuracy_difference: 0.0 - row.accuracy_difference,
+        accuracy_difference_low: 0.0 - row.accuracy_difference_high,
+        accuracy_difference_high: 0.0 - row.accuracy_difference_low,
+        energy_settled_difference_j: 0.0 - row.energy_settled_difference_j,
+        energy_settled_difference_low_j: 0.0 - row.energy_settled_difference_high_j,
+        energy_settled_difference_high_j: 0.0 - row.energy_settled_difference_low_j,
     }
 }
 

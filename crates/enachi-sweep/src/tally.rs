@@ -189,7 +189,8 @@ pub struct Example {
 /// Slot, checkpoint; gain, power \[W\], bits, power queue \[W\].
 pub type ExampleSlot = (u32, u32, [f64; 4]);
 
-/// What the bootstrap draws at its first level: images, each network's own, and behind them the tasks (device, frame) of curves.
+/// What the bootstrap draws at its first level: images, each network's own, and behind them the frames of curves, whose devices
+/// share the band and so belong together.
 #[derive(Clone, Debug)]
 pub struct Clusters {
     /// All of them.
@@ -212,7 +213,7 @@ impl Clusters {
         let curves = deployment.networks.iter().any(|n| n.images == 0);
         let devices = &deployment.devices;
         Self {
-            count: images + if curves { frames * devices.len() } else { 0 },
+            count: images + if curves { frames } else { 0 },
             first: devices.iter().map(|d| of_network[d.network]).collect(),
             images,
         }
@@ -221,10 +222,7 @@ impl Clusters {
     fn of(&self, record: &FrameRecord) -> usize {
         match record.image {
             Some(image) => self.first[record.device as usize] + image as usize,
-            None => {
-                let devices = self.first.len();
-                self.images + record.frame as usize * devices + record.device as usize
-            }
+            None => self.images + record.frame as usize,
         }
     }
 }

@@ -152,7 +152,7 @@ fn bad_parts_and_datasets_are_refused_and_kept() {
     let text = std::fs::read_to_string(&path).expect("readable");
     std::fs::write(
         &path,
-        text.replace("\"format_version\": 2", "\"format_version\": 7"),
+        text.replace("\"format_version\": 3", "\"format_version\": 7"),
     )
     .expect("written");
     reading("version 7, written by enachi");
@@ -166,7 +166,7 @@ fn bad_parts_and_datasets_are_refused_and_kept() {
     fails("plan.json: damaged");
     std::fs::write(
         &plan,
-        text.replace("\"format_version\":2", "\"format_version\":1"),
+        text.replace("\"format_version\":3", "\"format_version\":1"),
     )
     .expect("written");
     fails("version 1");

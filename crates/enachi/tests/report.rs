@@ -497,7 +497,7 @@ fn a_spoilt_sweep_is_refused_by_name() {
     let json = std::fs::read_to_string(&manifest).expect("readable");
     std::fs::write(
         &manifest,
-        json.replace("\"format_version\": 2", "\"format_version\": 7"),
+        json.replace("\"format_version\": 3", "\"format_version\": 7"),
     )
     .expect("written");
     assert!(refusal(&[text(folder.path())]).contains("sweep.json: dataset of version 7"));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// What [`Manifest::format`] says.
 pub const FORMAT: &str = "enachi-sweep";
 /// Version of the dataset that this software writes and reads.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The whole of `sweep.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

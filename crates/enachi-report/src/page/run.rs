@@ -192,9 +192,10 @@ fn policies(run: &Run, sheets: &mut Sheets) -> Vec<Block> {
         Block::Table(main),
         Block::Table(parts),
         note(format!(
-            "Brackets: 95 % intervals by a two-level bootstrap over {of} and seeds. Differences are paired: both policies meet the same \
+            "Brackets: 95 % intervals by a bootstrap over {}. Differences are paired: both policies meet the same \
              {of} and the same channel. An interval that holds 0 does not show that two policies are equal, only that this run cannot \
-             tell them apart."
+             tell them apart.",
+            drawn(run)
         )),
     ]
 }
@@ -216,6 +217,18 @@ fn paired(index: usize, estimate: Estimate, factor: f64) -> String {
     match index {
         0 => String::new(),
         _ => difference(estimate, factor, 1),
+    }
+}
+
+/// What the bootstrap draws.
+fn drawn(run: &Run) -> &'static str {
+    match (run.tally.images, run.extent.seeds) {
+        (true, 1) => "the images of one seed, which says nothing of other seeds",
+        (true, _) => "images and seeds",
+        (false, 1) => "the frames of one seed, which says nothing of other seeds",
+        (false, _) => {
+            "frames within each seed, and seeds as far as they differ beyond that; energies over seeds alone"
+        }
     }
 }
 
@@ -415,9 +428,9 @@ fn made(run: &Run) -> Vec<Block> {
     facts.push(fact(
         "intervals",
         format!(
-            "two-level bootstrap, {} replicates: {} and seeds are drawn with replacement, all policies share the draws",
+            "bootstrap, {} replicates, over {}; all policies share the draws",
             scenario.output.bootstrap_replicates,
-            clusters(run)
+            drawn(run)
         ),
     ));
     vec![

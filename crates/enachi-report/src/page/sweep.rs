@@ -187,6 +187,29 @@ fn failures(sweep: &Sweep) -> Option<Section> {
     ))
 }
 
+/// How intervals are made.
+fn drawn(sweep: &Sweep) -> String {
+    let data = &sweep.data;
+    let curves = data.manifest.profiles.iter().all(|p| p.curve_only);
+    let clusters = match curves {
+        true => "frames within each seed, and seeds as far as they differ beyond that",
+        false => {
+            "images and seeds (where a profile has curves alone: frames within each seed, and seeds as far as they differ beyond that)"
+        }
+    };
+    let mut text = format!(
+        "two-level bootstrap of accuracies over {clusters}; of energies and bits over seeds; all policies share the draws"
+    );
+    if data
+        .points
+        .iter()
+        .any(|row| row.error.is_none() && row.seeds == 1)
+    {
+        text += ". With one seed, accuracies have the interval of that seed's images or frames alone, energies and bits none";
+    }
+    text
+}
+
 fn made(sweep: &Sweep) -> Vec<Block> {
     let manifest = &sweep.data.manifest;
     let mut facts = vec![
@@ -203,10 +226,7 @@ fn made(sweep: &Sweep) -> Vec<Block> {
         let given = more.into_iter().filter(|(_, text)| !text.is_empty());
         facts.extend(given.map(|(name, text)| fact(name, text.clone())));
     }
-    facts.push(fact(
-        "intervals",
-        "two-level bootstrap: images (tasks, on curves) and seeds are drawn with replacement, all policies share the draws",
-    ));
+    facts.push(fact("intervals", drawn(sweep)));
     let mut blocks = vec![Block::Facts { facts }];
     for info in &manifest.sweeps {
         let axes: Vec<String> = info

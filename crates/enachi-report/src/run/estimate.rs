@@ -2,7 +2,7 @@
 //! counted already.
 
 use super::tally::{Cell, PolicyTally};
-use enachi_sim::bootstrap::{interval, resample};
+use enachi_sim::bootstrap::{Bootstrap, Design, Ratios, Replicates, resample};
 use enachi_sim::rng::Draws;
 use rayon::prelude::*;
 
@@ -43,9 +43,13 @@ pub struct Estimates {
 
 /// Estimates of every policy, from the cells that `cells` picks. `seed` starts the draws; with the scenario's own and
 /// clusters that are not bundled, the intervals of accuracy over all frames are those of `summary.json`.
+///
+/// Frames of a curve-only profile hang together by the energy queue, which frames drawn one by one would overlook: there
+/// the uncertainty of energies is that of the seeds, unless there is only one.
 pub fn estimates(
     tallies: &[PolicyTally],
     cells: impl Fn(&PolicyTally) -> &[Cell] + Sync,
+    design: Design,
     seeds: usize,
     seed: u64,
     replicates: u32,
@@ -56,60 +60,69 @@ pub fn estimates(
         .map(|t| cells(t).len().div_ceil(seeds))
         .max()
         .unwrap_or(0);
+    let bootstrap = Bootstrap::new(design, seed, replicates, seeds);
     let draws = Draws::new(seed);
-    let replicas: Vec<Vec<[f64; 2]>> = (0..replicates)
-        .into_par_iter()
-        .map(|replicate| {
-            let (mut seed_weight, mut cluster_weight) = (vec![0u8; seeds], vec![0u8; clusters]);
-            resample(&draws, replicate, 0, &mut seed_weight);
-            resample(&draws, replicate, 1, &mut cluster_weight);
-            tallies
-                .iter()
-                .map(|t| weighted(cells(t), &seed_weight, &cluster_weight))
-                .collect()
-        })
-        .collect();
-    let ones = (vec![1u8; seeds], vec![1u8; clusters]);
-    let plain: Vec<[f64; 2]> = tallies
-        .iter()
-        .map(|t| weighted(cells(t), &ones.0, &ones.1))
-        .collect();
-    let estimate = |policy: usize, which: usize, against: Option<usize>| {
-        let of = |row: &[[f64; 2]]| {
-            row[policy][which] - against.map_or(0.0, |against| row[against][which])
+    let of = |tally: &PolicyTally| {
+        let cells = cells(tally);
+        let all = weighted(cells, seeds, &vec![1; clusters]);
+        let drawn: Vec<Vec<Cell>> = (0..replicates)
+            .into_par_iter()
+            .map_init(
+                || vec![0u8; clusters],
+                |weights, replicate| {
+                    resample(&draws, replicate, 1, weights);
+                    weighted(cells, seeds, weights)
+                },
+            )
+            .collect();
+        let ratio = |of: fn(&Cell) -> (f64, f64)| {
+            let by_seed = all.iter().enumerate().map(|(seed, cell)| Ratios {
+                top: of(cell).0,
+                bottom: of(cell).1,
+                drawn: drawn.iter().map(|row| of(&row[seed])).collect(),
+            });
+            bootstrap.ratio(&by_seed.collect::<Vec<_>>())
         };
-        let [low, high] = interval(replicas.iter().map(|row| of(row)).collect());
+        let energy = |cell: &Cell| (cell.energy_j, cell.frames);
+        let energy_j = if design == Design::Nested && seeds > 1 {
+            let means = all.iter().map(energy);
+            bootstrap.mean(&means.map(|(sum, n)| sum / n.max(1.0)).collect::<Vec<_>>())
+        } else {
+            ratio(energy)
+        };
+        [ratio(|cell| (cell.right, cell.tasks)), energy_j]
+    };
+    let drawn: Vec<[Replicates; 2]> = tallies.iter().map(of).collect();
+    let estimate = |of: &Replicates| {
+        let [low, high] = bootstrap.interval(of).unwrap_or([of.value; 2]);
         Estimate {
-            value: of(&plain),
+            value: of.value,
             low,
             high,
         }
     };
-    (0..tallies.len())
-        .map(|policy| Estimates {
-            accuracy: estimate(policy, 0, None),
-            energy_j: estimate(policy, 1, None),
-            accuracy_difference: estimate(policy, 0, Some(0)),
-            energy_difference_j: estimate(policy, 1, Some(0)),
+    drawn
+        .iter()
+        .map(|[accuracy, energy_j]| Estimates {
+            accuracy: estimate(accuracy),
+            energy_j: estimate(energy_j),
+            accuracy_difference: estimate(&accuracy.less(&drawn[0][0])),
+            energy_difference_j: estimate(&energy_j.less(&drawn[0][1])),
         })
         .collect()
 }
 
-/// Mean accuracy and energy where cell (cluster, seed) counts as often as both were drawn.
-fn weighted(cells: &[Cell], seed_weight: &[u8], cluster_weight: &[u8]) -> [f64; 2] {
-    let mut sum = Cell::default();
-    for (row, &cluster) in cells.chunks(seed_weight.len()).zip(cluster_weight) {
-        if cluster == 0 {
-            continue;
+/// Sums of each seed where every cluster counts as often as it was drawn.
+fn weighted(cells: &[Cell], seeds: usize, weights: &[u8]) -> Vec<Cell> {
+    let mut sums = vec![Cell::default(); seeds];
+    for (row, &weight) in cells.chunks(seeds).zip(weights) {
+        if weight > 0 {
+            for (sum, cell) in sums.iter_mut().zip(row) {
+                sum.add_times(f64::from(weight), cell);
+            }
         }
-        let mut inner = Cell::default();
-        for (cell, &weight) in row.iter().zip(seed_weight) {
-            inner.add_times(f64::from(weight), cell);
-        }
-        sum.add_times(f64::from(cluster), &inner);
     }
-    let per = |value: f64, count: f64| if count > 0.0 { value / count } else { 0.0 };
-    [per(sum.right, sum.tasks), per(sum.energy_j, sum.frames)]
+    sums
 }
 
 #[cfg(test)]
@@ -124,7 +137,14 @@ mod tests {
     }
 
     fn run(tallies: &[PolicyTally], seeds: usize) -> Vec<Estimates> {
-        estimates(tallies, |t| t.cells.as_slice(), seeds, 1, 2000)
+        estimates(
+            tallies,
+            |t| t.cells.as_slice(),
+            Design::Crossed,
+            seeds,
+            1,
+            2000,
+        )
     }
 
     #[test]
@@ -169,5 +189,27 @@ mod tests {
             }
         }
         assert!(estimates[1].accuracy.high - estimates[1].accuracy.low > 0.01);
+    }
+
+    #[test]
+    fn energies_on_curves_are_as_uncertain_as_their_seeds() {
+        // Frames swing between 0 and 1 J, and the means of the seeds lie at 0.49 and 0.51 J.
+        let cell = |i: u32| Cell {
+            frames: 1.0,
+            tasks: 1.0,
+            right: 1.0,
+            energy_j: f64::from(i / 2 % 2) + if i % 2 == 0 { 0.01 } else { -0.01 },
+        };
+        let tallies = [tally((0..400).map(cell).collect())];
+        let found = estimates(&tallies, |t| &t.cells, Design::Nested, 2, 1, 2000);
+        let energy = found[0].energy_j;
+        // Both seeds the same, drawn with one of two chances, is the farthest that means go: 0.01·√2.
+        assert!((energy.value - 0.5).abs() < 1e-12);
+        for (end, sign) in [(energy.low, -1.0), (energy.high, 1.0)] {
+            assert!(
+                (end - 0.5 - sign * 0.01 * 2f64.sqrt()).abs() < 1e-9,
+                "{energy:?}"
+            );
+        }
     }
 }

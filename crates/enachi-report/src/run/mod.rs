@@ -6,6 +6,7 @@ pub mod tally;
 
 use crate::ReportError;
 use enachi_core::profile::Profile;
+use enachi_sim::bootstrap::Design;
 use enachi_sim::deployment::curve_profile;
 use enachi_sim::oracle::OracleShare;
 use enachi_sim::output::{PROFILE_FILE, RUN_FILE, RunInfo, SCENARIO_FILE, SUMMARY_FILE};
@@ -110,8 +111,13 @@ impl Run {
             });
         }
         let (seeds, replicates) = (extent.seeds as usize, scenario.output.bootstrap_replicates);
+        let design = match tally.images {
+            true => Design::Crossed,
+            false => Design::Nested,
+        };
+        let (policies, first) = (&tally.policies, scenario.seed);
         let estimate = |cells: fn(&tally::PolicyTally) -> &[tally::Cell]| {
-            estimates(&tally.policies, cells, seeds, scenario.seed, replicates)
+            estimates(policies, cells, design, seeds, first, replicates)
         };
         let all = estimate(|t| &t.cells);
         let settled = estimate(|t| &t.settled_cells);

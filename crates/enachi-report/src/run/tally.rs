@@ -145,7 +145,7 @@ impl Sums {
     }
 }
 
-/// One cluster (image) in one seed: the unit of the bootstrap.
+/// One cluster (image, or frame on a curve-only profile) in one seed: the unit of the bootstrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cell {
     /// Device-frames.
@@ -237,7 +237,7 @@ pub struct Tally {
     pub lanes: Vec<Lane>,
     /// Rows.
     pub rows: u64,
-    /// Whether rows name an image, so that a cluster is an image and not a task.
+    /// Whether rows name an image, so that a cluster is an image and not a frame.
     pub images: bool,
 }
 
@@ -380,8 +380,7 @@ impl Tally {
             }
             let image = images(row);
             self.images |= image.is_some();
-            let task = frame * u64::from(extent.devices) + device;
-            let cluster = image.unwrap_or(task) as usize % clusters;
+            let cluster = image.unwrap_or(frame) as usize % clusters;
             let has_task = outcome != Outcome::NoTask;
             let tasks = f64::from(u8::from(has_task));
             let right = f64::from(u8::from(has_task && correct(row)));

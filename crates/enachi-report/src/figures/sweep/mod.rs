@@ -184,7 +184,7 @@ pub fn accuracy(sweep: &Sweep, view: &View) -> Figure {
 
 fn clusters(sweep: &Sweep) -> &'static str {
     let curves = sweep.data.manifest.profiles.iter().all(|p| p.curve_only);
-    if curves { "tasks" } else { "images" }
+    if curves { "frames" } else { "images" }
 }
 
 /// The allowance, where it is the same at all points of the view.
@@ -223,7 +223,8 @@ pub fn energy(sweep: &Sweep, view: &View) -> Figure {
         caption: "Without the warm-up frames; bands are 95 % intervals over seeds.".into(),
         of: |r| {
             let band = (1e3 * r.energy_settled_low_j, 1e3 * r.energy_settled_high_j);
-            (1e3 * r.energy_settled_j, Some(band))
+            // One seed has no interval.
+            (1e3 * r.energy_settled_j, band.0.is_finite().then_some(band))
         },
         zero: true,
         log: false,
