@@ -5,7 +5,7 @@ use crate::published::{Achieved, Ran, Setting};
 use crate::run::estimate::Estimate;
 use enachi_data::sweep::{Dataset, MANIFEST_FILE, OracleRow, PairRow, PointRow, SweepInfo};
 use enachi_sim::scenario::{Scenario, parse};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// A dataset and its views.
@@ -254,7 +254,24 @@ fn axis_view(sweep: &SweepInfo, across: usize, manifest: &str) -> Result<AxisVie
 /// Points in the paper's setting, with what was achieved there.
 fn ran(data: &Dataset, manifest: &str) -> Result<Vec<Ran>, ReportError> {
     let mut by_point: BTreeMap<u64, Vec<Achieved>> = BTreeMap::new();
+    let mut seeds: HashMap<(u64, &str), Vec<f64>> = HashMap::new();
+    for row in &data.seeds {
+        let key = (row.point, row.policy.as_str());
+        seeds.entry(key).or_default().push(row.accuracy);
+    }
+    let pairs = data.pairs.iter().filter(|pair| pair.policy == "enachi");
+    let leads: HashMap<(u64, &str), Estimate> = pairs
+        .map(|pair| {
+            let lead = Estimate {
+                value: pair.accuracy_difference,
+                low: pair.accuracy_difference_low,
+                high: pair.accuracy_difference_high,
+            };
+            ((pair.point, pair.other.as_str()), lead)
+        })
+        .collect();
     for row in data.points.iter().filter(|r| r.error.is_none()) {
+        let key = (row.point, row.policy.as_str());
         by_point.entry(row.point).or_default().push(Achieved {
             policy: row.policy.clone(),
             accuracy: Estimate {
@@ -267,6 +284,8 @@ fn ran(data: &Dataset, manifest: &str) -> Result<Vec<Ran>, ReportError> {
                 low: row.energy_settled_low_j,
                 high: row.energy_settled_high_j,
             },
+            trails_by: leads.get(&key).copied(),
+            by_seed: seeds.remove(&key).unwrap_or_default(),
         });
     }
     let mut ran = Vec::new();

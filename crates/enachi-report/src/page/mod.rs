@@ -7,7 +7,7 @@ mod sweep;
 use crate::ReportError;
 use crate::draw::{ink, svg_inline};
 use crate::figures::Figure;
-use crate::published::{Line, Verdict};
+use crate::published::{Line, Ran, Verdict, left_out};
 use crate::run::estimate::Estimate;
 use blocks::{Block, Cell, Document, Table, TableRow, column, note, words};
 use minijinja::Environment;
@@ -99,7 +99,7 @@ fn minus(text: String) -> String {
 }
 
 /// The table of published figures.
-fn published_blocks(lines: &[Line]) -> Vec<Block> {
+fn published_blocks(lines: &[Line], ran: &[Ran]) -> Vec<Block> {
     let rows = lines.iter().map(|line| {
         let class = match line.verdict {
             Verdict::Reproduced => "verdict good",
@@ -133,16 +133,20 @@ fn published_blocks(lines: &[Line]) -> Vec<Block> {
         ],
         rows: rows.collect(),
     };
-    vec![
+    let mut blocks = vec![
         Block::Text {
             text: "Figures of arXiv 2601.08135 beside what was run here.".into(),
         },
         Block::Table(table),
         note(
-            "Reproduced: within a point, or within an interval of at most two points to each side. Better: more accurate or less energy beyond that. The paper does not say \
-             whether its gains are points or relative, nor which benchmark each is taken against.",
+            "Reproduced: within a point (of accuracy, of a lead or of a share of energy), or the 95 % interval holds the published figure and is at most two points wide \
+             to each side. Better, not reproduced: beyond that, on one side or the other. Cannot tell: the interval is wider and holds the figure. The paper does not say whether its \
+             gains are points or relative, nor which benchmark each is taken against: a lead is judged against the most accurate one, a saving against the thriftiest that is \
+             as accurate; what gains are against the easiest one stands behind the semicolon and decides nothing.",
         ),
-    ]
+    ];
+    blocks.extend(left_out(ran).map(|text| note(text)));
+    blocks
 }
 
 fn plural(count: usize, one: &str, many: &str) -> String {

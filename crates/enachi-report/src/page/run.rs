@@ -236,6 +236,16 @@ fn clusters(run: &Run) -> &'static str {
     if run.tally.images { "images" } else { "tasks" }
 }
 
+/// The paired lead of the first policy over policy `index`, where the first one is `enachi`.
+fn trails_by(run: &Run, index: usize) -> Option<Estimate> {
+    let behind = run.all[index].accuracy_difference;
+    (run.policy(0) == "enachi").then_some(Estimate {
+        value: -behind.value,
+        low: -behind.high,
+        high: -behind.low,
+    })
+}
+
 fn published(run: &Run) -> Option<Section> {
     let ran = Ran {
         setting: Setting::of(&run.scenario)?,
@@ -244,11 +254,14 @@ fn published(run: &Run) -> Option<Section> {
                 policy: run.policy(index).into(),
                 accuracy: run.all[index].accuracy,
                 energy_j: run.settled[index].energy_j,
+                trails_by: trails_by(run, index),
+                by_seed: Vec::new(),
             })
             .collect(),
     };
-    let lines = compare(&[ran]);
-    let blocks = published_blocks(&lines);
+    let ran = [ran];
+    let lines = compare(&ran);
+    let blocks = published_blocks(&lines, &ran);
     (!lines.is_empty()).then(|| section("published", "Published figures", blocks))
 }
 

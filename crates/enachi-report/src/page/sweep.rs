@@ -17,7 +17,7 @@ pub fn sweep_page(sweep: &Sweep) -> Result<Page, ReportError> {
     let mut sections = Vec::new();
     let lines = compare(&sweep.ran);
     if !lines.is_empty() {
-        let blocks = published_blocks(&lines);
+        let blocks = published_blocks(&lines, &sweep.ran);
         sections.push(section("published", "Published figures", blocks));
     }
     for view in &sweep.views {
