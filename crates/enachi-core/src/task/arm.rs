@@ -42,6 +42,8 @@ pub(crate) struct Arm {
     pub x: f64,
     /// Vertex of the envelope at the last price: where to begin at the next.
     pub vertex: u32,
+    /// The same beyond `full_bits`: segments of the envelope that were used up.
+    pub full: u32,
 }
 
 /// What an arm does at a price.
@@ -230,7 +232,7 @@ impl Arm {
     /// Step 2: the best point lies beyond `full_bits`, or just there.
     #[cold]
     fn points_full_power(
-        &self,
+        &mut self,
         points: &Points,
         vertex: &[u32],
         slope: &[f64],
@@ -239,28 +241,44 @@ impl Arm {
     ) -> Response {
         let full_bits = self.full_bits(bit);
         // Segment of the envelope that holds full_bits (its first if the arm begins beyond).
-        let mut k = vertex
+        let first = vertex
             .partition_point(|&i| points.bits[i as usize] <= full_bits)
             .saturating_sub(1);
-        loop {
-            let left = vertex[k] as usize;
-            let stay = || self.carry(lambda, bit, points.bits[left], points.accuracy[left]);
-            if k + 1 == vertex.len() {
-                return stay();
-            }
-            let right = vertex[k + 1] as usize;
-            let best = self.stationary_bits(lambda, slope[k]).max(full_bits);
-            if best >= points.bits[right] {
-                k += 1;
-            } else if best <= points.bits[left] {
-                return stay();
-            } else if right == left + 1 && !points.steps {
-                let accuracy = points.accuracy[left] + slope[k] * (best - points.bits[left]);
-                return self.carry(lambda, bit, best, accuracy);
+        let end_of = |k: usize| points.bits[vertex[k + 1] as usize];
+        // Slopes fall and ends rise, so the segments that pay to their end come first. Looked for next to where they ended
+        // at the last price, then by halves.
+        let (mut k, mut high) = (first, vertex.len() - 1);
+        let mut middle = (self.full as usize).clamp(first, high.max(first + 1) - 1);
+        let mut near = true;
+        while k < high {
+            let pays = self.stationary_bits(lambda, slope[middle]) >= end_of(middle);
+            if pays {
+                k = middle + 1;
             } else {
-                // The envelope leaves the curve here. Everything outside its two vertices is worse than they are.
-                return self.scan(points, left, right, lambda, bit);
+                high = middle;
             }
+            middle = match (near, pays) {
+                (true, true) => k,
+                (true, false) => high.saturating_sub(1),
+                (false, _) => k.midpoint(high),
+            };
+            near = false;
+        }
+        self.full = k as u32;
+        let left = vertex[k] as usize;
+        if k + 1 == vertex.len() {
+            return self.carry(lambda, bit, points.bits[left], points.accuracy[left]);
+        }
+        let right = vertex[k + 1] as usize;
+        let best = self.stationary_bits(lambda, slope[k]).max(full_bits);
+        if best <= points.bits[left] {
+            self.carry(lambda, bit, points.bits[left], points.accuracy[left])
+        } else if right == left + 1 && !points.steps {
+            let accuracy = points.accuracy[left] + slope[k] * (best - points.bits[left]);
+            self.carry(lambda, bit, best, accuracy)
+        } else {
+            // The envelope leaves the curve here. Everything outside its two vertices is worse than they are.
+            self.scan(points, left, right, lambda, bit)
         }
     }
 

@@ -210,6 +210,7 @@ impl Solver {
                     per_time: 1.0 / time_s,
                     x: 0.0,
                     vertex: 0,
+                    full: 0,
                 };
                 let can_send = time_s > 0.0 && device.gain > 0.0 && device.power_max_w > 0.0;
                 if !can_send || worth <= 0.0 || curve.ceiling() <= curve.nothing_sent() {
@@ -645,6 +646,7 @@ impl Solver {
             lo,
             hi,
             vertex: 0,
+            full: 0,
             ..self.arms[arm as usize]
         };
         if let Shape::Points(points) = &problem.curves[part.curve as usize].shape {
