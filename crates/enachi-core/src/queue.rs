@@ -50,6 +50,37 @@ impl EnergyQueue {
         })
     }
 
+    /// [`EnergyQueue::resumed`] of an account that may have been kept at a larger allowance: where it breaks the pathwise bound,
+    /// Q = S − n·Ē, the least that the bound asks for, so that nothing spent is forgotten. `None` for numbers that are no account.
+    pub fn carried_over(budget_j: f64, level_j: f64, spent_j: f64, frames: u64) -> Option<Self> {
+        let account = [level_j, spent_j]
+            .iter()
+            .all(|j| j.is_finite() && *j >= 0.0);
+        let least_j = spent_j - frames as f64 * budget_j;
+        account.then_some(Self {
+            level_j: level_j.max(least_j),
+            budget_j,
+            spent_j,
+            frames,
+        })
+    }
+
+    /// The one of two copies of one queue that is further. Where each is further in one respect, the larger of each number: the
+    /// pathwise bound of both holds for it too.
+    pub fn or_further(&self, other: &Self) -> Self {
+        let behind = |a: &Self, b: &Self| a.frames <= b.frames && a.spent_j <= b.spent_j;
+        match (behind(other, self), behind(self, other)) {
+            (true, _) => self.clone(),
+            (false, true) => other.clone(),
+            (false, false) => Self {
+                level_j: self.level_j.max(other.level_j),
+                budget_j: self.budget_j,
+                spent_j: self.spent_j.max(other.spent_j),
+                frames: self.frames.max(other.frames),
+            },
+        }
+    }
+
     /// This queue as it would stand had its frames followed those of `earlier`, of the same allowance: with W = Σ(E − Ē) over
     /// its own frames, the larger of Q₀ + W and its own level (Lindley's recursion).
     pub fn following(&self, earlier: &Self) -> Self {
@@ -250,6 +281,53 @@ mod tests {
         // More spent than allowance and queue explain.
         assert_eq!(EnergyQueue::resumed(0.25, 0.1, 1.0, 3), None);
         assert_eq!(EnergyQueue::resumed(0.25, f64::NAN, 1.0, 30), None);
+    }
+
+    #[test]
+    fn an_account_of_a_larger_allowance_is_carried_over_whole() {
+        let mut generous = EnergyQueue::new(0.5);
+        for i in 0..50 {
+            generous.update(0.6 * noise(i));
+        }
+        let (level, spent) = (generous.level_j(), generous.spent_j());
+        assert_eq!(EnergyQueue::resumed(0.1, level, spent, 50), None);
+        let carried = EnergyQueue::carried_over(0.1, level, spent, 50).expect("an account");
+        assert_eq!((carried.spent_j(), carried.frames()), (spent, 50));
+        // What the same frames would have left at the smaller allowance is at least this.
+        let mut strict = EnergyQueue::new(0.1);
+        for i in 0..50 {
+            strict.update(0.6 * noise(i));
+        }
+        assert!(carried.level_j() > level && carried.level_j() <= strict.level_j() + 1e-12);
+        assert!(spent <= 50.0 * 0.1 + carried.level_j() + 1e-12);
+        // An account that fits is what it was.
+        let same = EnergyQueue::carried_over(0.5, level, spent, 50).expect("an account");
+        assert_eq!(same, generous);
+        for (level, spent) in [
+            (f64::NAN, 1.0),
+            (1.0, f64::INFINITY),
+            (-1.0, 1.0),
+            (1.0, -1.0),
+        ] {
+            assert_eq!(EnergyQueue::carried_over(0.5, level, spent, 3), None);
+        }
+    }
+
+    #[test]
+    fn of_two_copies_nothing_is_taken_back() {
+        let of = |level, spent, frames| {
+            EnergyQueue::carried_over(0.25, level, spent, frames).expect("an account")
+        };
+        let (old, new) = (of(3.0, 1.0, 4), of(2.9, 1.5, 6));
+        assert_eq!(old.or_further(&new), new);
+        assert_eq!(new.or_further(&old), new);
+        assert_eq!(new.or_further(&new), new);
+        // Further in frames, behind in energy.
+        let odd = of(0.5, 0.2, 9);
+        let joined = new.or_further(&odd);
+        assert_eq!((joined.spent_j(), joined.frames()), (1.5, 9));
+        assert_eq!(joined.level_j(), 2.9);
+        assert_eq!(odd.or_further(&new), joined);
     }
 
     #[test]

@@ -101,6 +101,18 @@ pub fn write_frames(
     )
 }
 
+/// Append device-frames to `out` as JSON lines, so that a program which is killed leaves whole lines.
+pub fn append_frames(
+    out: &mut impl Write,
+    names: &Names,
+    rows: &[FrameRecord],
+) -> std::io::Result<()> {
+    let table = columns::in_use(columns::frames(names), rows);
+    let mut lines = Vec::new();
+    text::json_lines(&mut lines, &table, rows)?;
+    out.write_all(&lines)
+}
+
 /// Write slots to `path`.
 pub fn write_slots(
     path: &Path,

@@ -13,6 +13,8 @@ pub const MAX_DETAIL_BYTES: usize = 256;
 pub const MAX_CUTS: usize = 256;
 /// Most classes of an answer.
 pub const MAX_TOP: usize = 16;
+/// Most frames of an account; they are computed with as floating-point numbers.
+pub const MAX_FRAMES: u64 = 1 << 53;
 
 /// From the device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -397,6 +399,8 @@ pub struct Report {
     pub label: Option<u16>,
     /// The device's own answer, where it made one.
     pub local: Option<Scored>,
+    /// Whether the edge's answer came by the deadline and was taken.
+    pub answered: bool,
     /// Tasks around the frame, where they do not come once a frame.
     pub tasks: Option<Waiting>,
 }
@@ -480,8 +484,10 @@ impl Energy {
 
 impl Account {
     fn check(&self) -> Result<(), ProtocolError> {
-        not_negative("queue_j", self.queue_j)?;
-        not_negative("spent_j", self.spent_j)
+        physical("queue_j", self.queue_j)?;
+        physical("spent_j", self.spent_j)?;
+        let fits = self.frames <= MAX_FRAMES;
+        within("frames", self.frames as f64, fits, "at most 2^53")
     }
 }
 
@@ -582,6 +588,13 @@ impl ToDevice {
                 not_negative("upload_end_s", g.upload_end_s)
             }
             Self::Regrant(r) => {
+                // The grant itself is revision 0.
+                within(
+                    "revision",
+                    f64::from(r.revision),
+                    r.revision > 0,
+                    "at least 1",
+                )?;
                 not_negative("bandwidth_hz", r.bandwidth_hz)?;
                 not_negative("reference_power_w", r.reference_power_w)
             }

@@ -85,7 +85,7 @@ fn messages_come_back_in_pieces_of_any_size() {
 
 #[test]
 fn the_preamble_and_the_head_of_a_datagram_are_these_bytes() {
-    assert_eq!(preamble(), *b"ENCH\x02\x00");
+    assert_eq!(preamble(), *b"ENCH\x03\x00");
     assert_eq!(encode(&ToEdge::Bye).unwrap(), [1, 0, 4]);
     let prefix = Prefix {
         task: 300,
@@ -162,6 +162,16 @@ fn values_out_of_range_are_named_on_both_sides() {
     let mut grant = common::grant(1);
     grant.planned_accuracy = 1.5;
     assert!(encode(&ToDevice::Grant(grant)).is_err());
+    // A re-grant that would take the place of the grant.
+    assert!(encode(&ToDevice::Regrant(common::regrant(1, 1))).is_ok());
+    assert!(encode(&ToDevice::Regrant(common::regrant(1, 0))).is_err());
+    // Accounts that nobody can compute with.
+    for (queue_j, frames) in [(2e12, 1), (f64::INFINITY, 1), (0.0, u64::MAX)] {
+        let mut report = common::report(1);
+        report.account.queue_j = queue_j;
+        report.account.frames = frames;
+        assert!(encode(&ToEdge::Report(report)).is_err());
+    }
 }
 
 fn greeted() -> EdgeSession {

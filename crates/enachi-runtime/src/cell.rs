@@ -13,6 +13,7 @@ use enachi_sim::policies::PolicyFactory;
 use enachi_sim::scenario::{NoiseKind, Packet, PowerKind, QueueStart, Scenario};
 use enachi_sim::simulate::{SimulateError, variants};
 use enachi_sim::variant::Variant;
+use std::ops::Range;
 
 /// A scenario that cannot be run live.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +47,8 @@ pub struct Cell {
     pub offer: Offer,
     /// Of an edge of finite capacity.
     pub capacity: Option<Capacity>,
-    factory: PolicyFactory,
+    /// Places of each device's candidates, with those of cuts that it does not have.
+    places: Vec<Range<u32>>,
     /// Times of decoder and tail by cut and stream that take the place of the model's \[s\].
     measured_edge_s: Vec<(u32, Option<u32>, f64)>,
     /// On a clock that runs; `None`: as ENACHI (8) and (9) have it.
@@ -92,21 +94,55 @@ impl Cell {
             deployment,
             variant,
             policy,
+            places: offer.device_candidates.clone(),
             offer,
-            factory,
             measured_edge_s: Vec::new(),
             tails: None,
         })
     }
 
-    /// Put another device in place `index`; the policy forgets what it has learnt, as its devices have changed.
-    pub fn replace_device(&mut self, index: usize, device: Device) -> Result<(), CellError> {
+    /// Candidates of a device, with those of cuts that it does not have.
+    pub fn candidates(&self, index: usize) -> &[Candidate] {
+        let place = &self.places[index];
+        &self.offer.candidates[place.start as usize..place.end as usize]
+    }
+
+    /// Whether what is planned for device `index` comes from `cuts`, and could come from each of them.
+    pub fn has_cuts(&self, index: usize, cuts: &[u16]) -> bool {
+        let could = |c: &&Candidate| cuts.iter().any(|cut| u32::from(*cut) == c.cut);
+        let offered = self.offer.device_candidates[index].len();
+        let all = self.candidates(index);
+        all.iter().take(offered).all(|c| could(&c)) && !all.iter().skip(offered).any(|c| could(&c))
+    }
+
+    /// Put another device, which can be cut at `cuts` only, in place `index`. The other devices keep their candidates, and the
+    /// policy what it has learnt of them: nobody can take that away by connecting again.
+    pub fn replace_device(&mut self, index: usize, device: Device, cuts: &[u16]) {
+        let old = self.places[index].clone();
+        let shares = |(other, place): (usize, &Range<u32>)| other != index && *place == old;
+        if self.places.iter().enumerate().any(shares) {
+            let own = self.candidates(index).to_vec();
+            let first = self.offer.candidates.len() as u32;
+            self.offer.candidates.extend(own);
+            self.places[index] = first..self.offer.candidates.len() as u32;
+        }
+        let place = self.places[index].clone();
+        let own = &mut self.offer.candidates[place.start as usize..place.end as usize];
+        for candidate in own.iter_mut() {
+            let (cut, curve) = (candidate.cut as usize, candidate.curve as usize);
+            let (stream, levels) = (candidate.stream, candidate.levels.clone());
+            *candidate = self
+                .deployment
+                .candidate(&device, cut, stream, curve, levels);
+        }
+        // Those that it cannot run come last, behind the end of its range.
+        let cannot = |c: &Candidate| !cuts.iter().any(|cut| u32::from(*cut) == c.cut);
+        own.sort_by_key(|c| (cannot(c), c.cut));
+        let can = own.iter().filter(|c| !cannot(c)).count() as u32;
+        self.offer.device_candidates[index] = place.start..place.start + can;
         self.deployment.devices[index] = device;
-        let policy = self.policy.as_ref();
-        self.offer = offer(&self.deployment, &self.factory, policy, &self.variant)?;
         self.apply_edge_times();
-        self.policy.reset();
-        Ok(())
+        self.policy.forget(index);
     }
 
     /// Plan with measured times of decoder and tail in place of the model's.

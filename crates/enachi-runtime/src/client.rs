@@ -87,6 +87,8 @@ pub struct Done {
     pub by_edge: u64,
     /// Answered by the device itself.
     pub by_device: u64,
+    /// Of all, those that ended after their deadline: no answer came in time, and the device's own does not count as right.
+    pub late: u64,
     /// Without an answer.
     pub unanswered: u64,
     /// Tasks with a label, and right.
@@ -207,7 +209,8 @@ fn run_with<R: Radio>(
     {
         warn!(
             ?account,
-            "the account kept here does not fit the budget: the queue starts empty"
+            queue_j = device.account().queue_j,
+            "the account kept here is of a larger budget: the queue goes on with all that was spent beyond this one"
         );
     }
     let mut wait = BACK_OFF[0];
@@ -319,6 +322,7 @@ impl State {
         self.book.enter(finished.report.account);
         let done = &mut self.done;
         done.tasks += 1;
+        done.late += u64::from(finished.late);
         done.regrants += u64::from(finished.regrants);
         let by_edge = finished.answer.as_ref().is_some_and(|a| !a.top.is_empty());
         if by_edge {
@@ -330,9 +334,17 @@ impl State {
         }
         if let Some(label) = finished.report.label {
             done.known += 1;
-            done.right += u64::from(finished.class == Some(label));
+            done.right += u64::from(finished.class == Some(label) && !finished.late);
         }
     }
+}
+
+fn raised(kept: &Account, queue_j: f64) {
+    warn!(
+        ?kept,
+        queue_j,
+        "the edge's copy of the account is of a larger budget: the queue goes on with all that was spent beyond this one"
+    );
 }
 
 /// Go on without an edge for `wait`, a task a frame.
@@ -379,6 +391,19 @@ struct Clock {
     began: Option<Instant>,
     next_slot: u32,
     stopped: bool,
+    deadline: Duration,
+    /// How long a grant may take.
+    unheard: Duration,
+}
+
+impl Clock {
+    /// When the task is given up.
+    fn due(&self) -> Instant {
+        match self.began {
+            None => self.offered + self.unheard,
+            Some(began) => began + self.deadline,
+        }
+    }
 }
 
 impl<E: FnMut(&Finished), R: Radio> Session<'_, '_, E, R> {
@@ -410,6 +435,7 @@ impl<E: FnMut(&Finished), R: Radio> Session<'_, '_, E, R> {
                 match signal {
                     Signal::Welcome(welcome) => return Ok(Some(welcome)),
                     Signal::Refused(refuse) => return Err(ClientError::Refused(refuse)),
+                    Signal::AccountRaised { kept, queue_j } => raised(&kept, queue_j),
                     _ => {}
                 }
             }
@@ -448,16 +474,17 @@ impl<E: FnMut(&Finished), R: Radio> Session<'_, '_, E, R> {
                     began: None,
                     next_slot: 0,
                     stopped: false,
+                    deadline,
+                    unheard,
                 });
             }
             let Some(now) = clock.as_mut() else { continue };
             let until = match now.began {
-                None => now.offered + unheard,
                 Some(began) if self.device.is_sending() => {
                     let slot = f64::from(now.next_slot) * slot_s;
-                    (began + Duration::from_secs_f64(slot)).min(began + deadline)
+                    (began + Duration::from_secs_f64(slot)).min(now.due())
                 }
-                Some(began) => began + deadline,
+                _ => now.due(),
             };
             let wait = until.saturating_duration_since(Instant::now());
             let wait = wait.min(Duration::from_millis(200));
@@ -479,19 +506,26 @@ impl<E: FnMut(&Finished), R: Radio> Session<'_, '_, E, R> {
             };
             if let Some(bytes) = heard {
                 let at = Instant::now();
-                if let Err(error) = self.device.control(&bytes) {
-                    warn!(%error, "protocol");
+                let understood = self.device.hear(&bytes);
+                loop {
+                    // An answer that is read after the deadline is late, however long it has waited behind other things.
+                    self.give_up_overdue(&mut clock, Instant::now());
+                    if !self.device.step() {
+                        break;
+                    }
                     self.signals(&mut clock, at);
+                }
+                if let Err(error) = understood {
+                    warn!(%error, "protocol");
                     return Ok(());
                 }
-                self.signals(&mut clock, at);
                 self.flush();
                 if self.device.is_closed() {
                     return Ok(());
                 }
                 continue;
             }
-            self.slots(&mut clock, slot_s, deadline, unheard);
+            self.slots(&mut clock, slot_s);
             self.flush();
         }
     }
@@ -516,6 +550,9 @@ impl<E: FnMut(&Finished), R: Radio> Session<'_, '_, E, R> {
                 Signal::Finished(mut finished) => {
                     let own = clock.as_ref().filter(|c| c.task == finished.task);
                     finished.elapsed_s = own.map_or(0.0, |c| c.offered.elapsed().as_secs_f64());
+                    // The edge's answer was in time, or it would not have been taken.
+                    finished.late =
+                        !finished.report.answered && own.is_some_and(|c| Instant::now() >= c.due());
                     self.state.count(&finished);
                     (self.each)(&finished);
                     if clock.as_ref().is_some_and(|c| c.task == finished.task) {
@@ -527,30 +564,25 @@ impl<E: FnMut(&Finished), R: Radio> Session<'_, '_, E, R> {
                     warn!(detail = refuse.detail, "refused");
                     self.state.refused = Some(refuse);
                 }
+                Signal::AccountRaised { kept, queue_j } => raised(&kept, queue_j),
                 Signal::Welcome(_) => {}
             }
         }
     }
 
-    /// Run the slots that are due, and give a task up whose deadline has passed.
-    fn slots(
-        &mut self,
-        clock: &mut Option<Clock>,
-        slot_s: f64,
-        deadline: Duration,
-        unheard: Duration,
-    ) {
-        let at = Instant::now();
-        let Some(now) = clock.as_mut() else { return };
-        let over = match now.began {
-            None => at >= now.offered + unheard,
-            Some(began) => at >= began + deadline,
-        };
-        if over {
+    /// Give a task up whose deadline has passed.
+    fn give_up_overdue(&mut self, clock: &mut Option<Clock>, at: Instant) {
+        if clock.as_ref().is_some_and(|now| at >= now.due()) {
             self.device.give_up();
             self.signals(clock, at);
-            return;
         }
+    }
+
+    /// Run the slots that are due, and give a task up whose deadline has passed.
+    fn slots(&mut self, clock: &mut Option<Clock>, slot_s: f64) {
+        let at = Instant::now();
+        self.give_up_overdue(clock, at);
+        let Some(now) = clock.as_mut() else { return };
         let Some(began) = now.began else { return };
         // A slot that the thread has slept through is made up for: its bits were carried all the same.
         self.device.observe(self.line.path());

@@ -41,7 +41,14 @@ impl Ledger {
         let accounts = match read(path) {
             Ok(found) => found.unwrap_or_default(),
             Err(error) => match read(&synced(path)) {
-                Ok(Some(accounts)) => accounts,
+                Ok(Some(accounts)) => {
+                    warn!(
+                        %error,
+                        copy = %synced(path).display(),
+                        "the energy queues cannot be read: going on from the last copy that was seen on the disk"
+                    );
+                    accounts
+                }
                 Ok(None) | Err(_) => return Err(error),
             },
         };

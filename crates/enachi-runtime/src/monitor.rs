@@ -3,6 +3,7 @@
 use crate::cell::Cell;
 use crate::edge::{Done, Happening, Seen};
 use enachi_core::record::Outcome;
+use enachi_proto::message::RadioKind;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,6 +20,8 @@ pub struct DeviceFigures {
     pub name: String,
     /// Whether it is connected.
     pub connected: bool,
+    /// How its bits reach the edge: `emulated`, or `host`, which keeps to no granted power.
+    pub radio: &'static str,
     /// Tasks that have ended.
     pub tasks: u64,
     /// Tasks whose truth is known, and those of them that were right.
@@ -144,11 +147,20 @@ impl Monitor {
     /// Count what happened.
     pub fn happened(&mut self, happening: &Happening) {
         match happening {
-            Happening::Joined { device, name } => {
+            Happening::Joined {
+                device,
+                name,
+                radio,
+            } => {
                 let figures = self.device(*device);
                 figures.name.clone_from(name);
                 figures.connected = true;
+                figures.radio = match radio {
+                    RadioKind::Emulated => "emulated",
+                    RadioKind::Host => "host",
+                };
             }
+            Happening::AccountBack { .. } => {}
             Happening::Left { device, .. } => self.device(*device).connected = false,
             Happening::Refused { .. } => self.refused += 1,
             Happening::Planned { .. } => self.frames += 1,

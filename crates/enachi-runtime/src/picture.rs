@@ -79,6 +79,11 @@ impl Pictures {
         }
     }
 
+    /// Values of the network's input.
+    pub fn values(&self) -> usize {
+        3 * (self.side * self.side) as usize
+    }
+
     /// The picture that became the network's input `values`.
     pub fn picture(&self, values: &[f32]) -> RgbCrop {
         to_picture(values, self.side, &self.preprocess)
@@ -106,7 +111,7 @@ impl Pictures {
         let picture = match self.coder(stream).ok_or(UNKNOWN)? {
             Coder::Pixels => {
                 let pixels = bytes.to_vec();
-                if pixels.len() != 3 * (self.side * self.side) as usize {
+                if pixels.len() != self.values() {
                     return Err("pixels of another picture".into());
                 }
                 RgbCrop {
@@ -153,11 +158,17 @@ impl Arriving {
         self.parts[at] = Some(payload.to_vec());
     }
 
+    /// Bytes that have arrived.
+    pub fn length_bytes(&self) -> usize {
+        self.parts.iter().flatten().map(Vec::len).sum()
+    }
+
     /// The picture, once all of it is there.
     pub fn whole(&self) -> Option<Vec<u8>> {
         let length = self.length()?;
-        let framed: Option<Vec<&[u8]>> = self.parts.iter().map(Option::as_deref).collect();
-        let mut bytes = framed?.concat().split_off(LENGTH_BYTES);
+        // Chunks behind a gap are not needed, or it is not whole.
+        let framed: Vec<&[u8]> = self.parts.iter().map_while(Option::as_deref).collect();
+        let mut bytes = framed.concat().split_off(LENGTH_BYTES);
         if bytes.len() < length {
             return None;
         }
@@ -206,6 +217,12 @@ mod tests {
         arriving.push(MOST_PARTS as u16, &[1]);
         arriving.push(0, &[0; PART_BYTES + 1]);
         assert!(arriving.parts.is_empty() && arriving.whole().is_none());
+        // A chunk behind a gap, of a picture that is whole without it.
+        let mut short = Arriving::default();
+        short.push(9, &[1]);
+        short.push(0, &[2, 0, 0, 0, 7, 8]);
+        assert!(short.is_whole());
+        assert_eq!(short.whole(), Some(vec![7, 8]));
         // A length that no chunks reach.
         arriving.push(0, &u32::MAX.to_le_bytes());
         assert!(!arriving.is_whole() && arriving.whole().is_none());

@@ -1,7 +1,7 @@
 //! The edge as a process: one thread for the engine, one per tail worker, and those of the network.
 
 use crate::cell::{Cell, CellError};
-use crate::edge::{Edge, EdgeOptions, Happening, Live};
+use crate::edge::{Edge, EdgeOptions, Happening, Live, LiveOptions};
 use crate::ledger::{Ledger, LedgerError, SYNC};
 use crate::monitor::Monitor;
 use crate::network::Network;
@@ -11,6 +11,7 @@ use enachi_core::record::FrameRecord;
 use enachi_core::task::Replanning;
 use enachi_sim::scenario::{ArrivalKind, UncertaintyKind};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +28,19 @@ pub struct ServeOptions {
     pub ledger: Option<Ledger>,
     /// Whether records are kept, to be written at the end.
     pub keep_records: bool,
+    /// Hears of new records every quarter of a second, before the end.
+    pub sink: Option<Sink>,
+    /// Set to end.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Takes records that are new; an error says why it cannot.
+pub struct Sink(pub Box<dyn FnMut(&[FrameRecord]) -> Result<(), String> + Send>);
+
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sink")
+    }
 }
 
 /// Why an edge does not start or has ended.
@@ -74,6 +88,8 @@ pub enum ServeError {
 const GUARD_S: f64 = 4e-3;
 /// Time to say hello after connecting.
 const HELLO: Duration = Duration::from_secs(5);
+/// How often the engine looks whether it should end, at least \[s\].
+const LOOK_S: f64 = 0.05;
 /// How often energy queues are written, and how often the disk is waited for.
 const SAVE: Duration = Duration::from_millis(250);
 
@@ -134,7 +150,15 @@ pub fn serve(
     // Without room in the queue the engine is busy and looks for verdicts anyway.
     let waker = Arc::new(move || drop(sender.try_send(Input::Wake)));
     let setting = Arc::clone(&cell.deployment.setting);
-    let live = Live::new(network, streams, options.workers, 9, &setting, waker);
+    let start = Instant::now();
+    let tails = LiveOptions {
+        workers: options.workers,
+        waiting: cell.deployment.devices.len(),
+        runs: 9,
+        waker,
+        clock: Arc::new(move || start.elapsed().as_secs_f64()),
+    };
+    let live = Live::new(network, streams, &setting, tails);
     let (live, workers) = live.map_err(ServeError::Network)?;
     cell.measure_edge(|candidate| crate::edge::Judge::measured_edge_s(&live, candidate));
     cell.set_live(options.workers, GUARD_S, options.edge.barrier);
@@ -152,12 +176,16 @@ pub fn serve(
             scope.spawn(|| workers.run());
         }
         let mut served = Serving {
+            start,
             edge,
             lines,
             monitor,
             greeting: HashMap::new(),
             records: Vec::new(),
             keep: options.keep_records,
+            sink: options.sink.take(),
+            sunk: 0,
+            stop: Arc::clone(&options.stop),
         };
         let outcome = served.run(inputs, frame_s, options.edge.barrier, ledger.as_mut());
         served.edge.judge_mut().close();
@@ -177,6 +205,8 @@ struct Peer {
 }
 
 struct Serving<'a, 'n> {
+    /// Zero of the edge's clock, which only goes forward.
+    start: Instant,
     edge: Edge<Live<'n>>,
     lines: &'a Lines,
     monitor: &'a Mutex<Monitor>,
@@ -184,6 +214,10 @@ struct Serving<'a, 'n> {
     greeting: HashMap<u64, Peer>,
     records: Vec<FrameRecord>,
     keep: bool,
+    sink: Option<Sink>,
+    /// Records that the sink has.
+    sunk: usize,
+    stop: Arc<AtomicBool>,
 }
 
 impl Serving<'_, '_> {
@@ -194,12 +228,13 @@ impl Serving<'_, '_> {
         barrier: bool,
         mut ledger: Option<&mut Ledger>,
     ) -> Result<(), ServeError> {
-        let start = Instant::now();
-        let mut next_frame_s = frame_s;
+        let start = self.start;
+        let mut next_frame_s = start.elapsed().as_secs_f64() + frame_s;
         let (mut saved, mut synced) = (start, start);
-        loop {
+        // A flag, not an input: it must be seen however much waits there.
+        while !self.stop.load(Ordering::Relaxed) {
             let now_s = start.elapsed().as_secs_f64();
-            let mut until_s = now_s + 0.05;
+            let mut until_s = now_s + LOOK_S;
             if barrier {
                 until_s = until_s.min(next_frame_s);
             }
@@ -208,17 +243,13 @@ impl Serving<'_, '_> {
             }
             let wait = Duration::from_secs_f64((until_s - now_s).max(0.0));
             match inputs.recv_timeout(wait) {
-                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(input) => self.take(input, start),
             }
             // What has gathered meanwhile, but not for ever: deadlines come first.
             for _ in 0..256 {
                 match inputs.try_recv() {
-                    Ok(Input::Stop) => {
-                        self.end(ledger.as_deref_mut())?;
-                        return Ok(());
-                    }
                     Ok(input) => self.take(input, start),
                     Err(_) => break,
                 }
@@ -241,6 +272,7 @@ impl Serving<'_, '_> {
             if saved.elapsed() > SAVE {
                 saved = Instant::now();
                 self.drop_unintroduced(|peer| peer.since.elapsed() > HELLO);
+                self.sink();
                 if let Some(ledger) = ledger.as_deref_mut() {
                     self.save(ledger, synced.elapsed() > SYNC)?;
                     if synced.elapsed() > SYNC {
@@ -262,6 +294,19 @@ impl Serving<'_, '_> {
         Ok(())
     }
 
+    /// Hand new records on. A sink that fails is not asked again: records are kept for the end all the same.
+    fn sink(&mut self) {
+        let new = &self.records[self.sunk..];
+        let Some(sink) = self.sink.as_mut().filter(|_| !new.is_empty()) else {
+            return;
+        };
+        if let Err(error) = sink.0(new) {
+            warn!(error, "records are kept in memory only from here on");
+            self.sink = None;
+        }
+        self.sunk = self.records.len();
+    }
+
     fn save(&mut self, ledger: &mut Ledger, sync: bool) -> Result<(), ServeError> {
         for (name, account) in self.edge.changed_accounts() {
             ledger.set(&name, account);
@@ -279,14 +324,14 @@ impl Serving<'_, '_> {
                 self.greeting.insert(connection, Peer { name, since });
                 self.edge.connect(connection);
             }
-            Input::Control(connection, bytes) => {
+            Input::Control(connection, bytes, _place) => {
                 let name = self.greeting.get(&connection).map(|peer| &*peer.name);
                 let outcome = self.edge.control(connection, &bytes, name);
                 if let Err(error) = outcome {
                     warn!(connection, %error, "protocol");
                 }
             }
-            Input::Datagram(connection, bytes) => {
+            Input::Datagram(connection, bytes, _place) => {
                 lock(self.monitor).datagram(bytes.len());
                 let now_s = start.elapsed().as_secs_f64();
                 self.edge.datagram(connection, &bytes, now_s);
@@ -300,7 +345,7 @@ impl Serving<'_, '_> {
                 info!(reason, "turned away");
                 lock(self.monitor).refused();
             }
-            Input::Wake | Input::Stop => {}
+            Input::Wake => {}
         }
     }
 
@@ -341,11 +386,21 @@ impl Serving<'_, '_> {
     fn watch(&mut self) {
         while let Some(happening) = self.edge.poll_happening() {
             match &happening {
-                Happening::Joined { device, name } => {
-                    info!(device, name, "joined");
+                Happening::Joined {
+                    device,
+                    name,
+                    radio,
+                } => {
+                    info!(device, name, ?radio, "joined");
                     let values = &self.edge.cell().deployment.devices[*device].values;
                     lock(self.monitor).budget(*device, values.energy_budget_j);
                 }
+                Happening::AccountBack { name, known, told } => warn!(
+                    name,
+                    ?known,
+                    ?told,
+                    "the energy account of this device goes back: the larger numbers are kept"
+                ),
                 Happening::Left { device, name } => info!(device, name, "left"),
                 Happening::Refused { detail } => warn!(detail, "refused"),
                 Happening::Failed { device, detail } => warn!(device, detail, "failed"),

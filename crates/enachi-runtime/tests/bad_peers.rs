@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Lab, RunningEdge, hello, loopback, scenario};
+use common::{Lab, RunningEdge, check_served, hello, loopback, scenario};
 use enachi_proto::message::{Account, Ending, Fading, Hello, Offer, RefuseReason, Report, ToEdge};
 use enachi_proto::stream::encode;
 use enachi_proto::{DeviceEvent, DeviceSession, VERSION};
@@ -97,6 +97,7 @@ fn report(task: u32) -> Report {
         image: None,
         label: None,
         local: None,
+        answered: false,
         tasks: None,
     }
 }
@@ -161,8 +162,8 @@ fn peers_that_dribble_are_hung_up_on_and_one_certificate_does_not_take_all_place
         assert!(hung_up(line));
     }
     let done = good.join().unwrap().unwrap();
-    assert_eq!((done.tasks, done.unanswered, done.connections), (8, 0, 1));
-    assert!(done.by_edge > 0, "{done:?}");
+    check_served(&done, 8);
+    assert_eq!(done.connections, 1);
     let (_, monitor) = edge.stop();
     assert!(monitor.refused >= 64, "{}", monitor.refused);
 }
@@ -204,8 +205,8 @@ fn floods_of_messages_end_the_session_and_nobody_else_s() {
     }
     assert!(hung_up(&line));
     let done = good.join().unwrap().unwrap();
-    assert_eq!((done.tasks, done.unanswered, done.connections), (8, 0, 1));
-    assert!(done.by_edge > 0, "{done:?}");
+    check_served(&done, 8);
+    assert_eq!(done.connections, 1);
     let (records, _) = edge.stop();
     assert_eq!(records.len(), 8);
 }
@@ -233,10 +234,27 @@ fn an_expired_certificate_is_named_before_and_after_connecting() {
             .unwrap(),
         key: rustls_pki_types::PrivateKeyDer::from_pem_slice(&read("device-1.key")).unwrap(),
     };
-    let turned_away = lab.device_with(1, edge.address, &scenario, 1, shown).join();
-    let error = turned_away.unwrap().unwrap_err();
-    assert!(matches!(error, ClientError::TurnedAway(_)), "{error}");
-    assert!(error.to_string().contains("expired"), "{error}");
+    // The edge's word about a certificate is one packet, sent once: where it is lost, or a busy machine lets the device's patience run
+    // out first, there is only silence. Whatever is heard, the device is never served.
+    let why = (0..10).find_map(|_| {
+        let shown = Credentials {
+            authority: shown.authority.clone(),
+            certificate: shown.certificate.clone(),
+            key: shown.key.clone_key(),
+        };
+        let device = lab.device_with(1, edge.address, &scenario, 1, shown);
+        match device.join().unwrap() {
+            Err(ClientError::TurnedAway(why)) => Some(why),
+            Err(ClientError::Transport(_)) => None,
+            Err(other) => panic!("{other}"),
+            Ok(done) => {
+                assert_eq!(done.by_edge, 0);
+                None
+            }
+        }
+    });
+    let why = why.unwrap();
+    assert!(why.contains("expired"), "{why}");
     let good = lab.device(0, edge.address, &scenario, 2).join().unwrap();
     assert_eq!(good.unwrap().connections, 1);
     let (_, monitor) = edge.stop();

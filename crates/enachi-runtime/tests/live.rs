@@ -4,14 +4,14 @@
 
 mod common;
 
-use common::{Lab, loopback, scenario};
+use common::{Lab, check_records, check_served, loopback, scenario};
 use enachi_proto::message::{RadioKind, RefuseReason};
 use enachi_proto::stream::preamble;
 use enachi_runtime::client::ClientError;
 use enachi_runtime::ledger::Ledger;
 use enachi_runtime::pki::{self, Credentials};
 use enachi_runtime::transport::{FromEdge, connect};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn every_task_ends_and_the_books_agree() {
@@ -21,17 +21,12 @@ fn every_task_ends_and_the_books_agree() {
     let done = lab.devices(3, edge.address, &scenario, 8);
     let (records, monitor) = edge.stop();
     for device in &done {
-        assert_eq!(
-            (device.tasks, device.unanswered, device.account.frames),
-            (8, 0, 8)
-        );
-        // Not one datagram left after the message that stops it had come.
-        assert_eq!(device.late_datagrams, 0);
+        check_served(device, 8);
     }
     let by_edge: u64 = done.iter().map(|d| d.by_edge).sum();
-    assert!(by_edge > 0);
     assert!(records.len() as u64 >= by_edge && records.len() as u64 + monitor.unreported <= 24);
     if records.len() == 24 {
+        check_records(&records, &done);
         let spent: f64 = done.iter().map(|d| d.account.spent_j).sum();
         let recorded: f64 = records
             .iter()
@@ -60,8 +55,11 @@ fn without_a_barrier_tasks_are_answered_as_they_end() {
         .join()
         .unwrap()
         .unwrap();
-    let (_, monitor) = edge.stop();
-    assert_eq!((done.tasks, done.unanswered), (6, 0));
+    let (records, monitor) = edge.stop();
+    check_served(&done, 6);
+    if records.len() == 6 {
+        check_records(&records, &[done]);
+    }
     assert_eq!(monitor.bad_datagrams, 0);
 }
 
@@ -78,7 +76,7 @@ fn a_device_goes_on_alone_while_the_edge_is_away_and_finds_its_account_again() {
     let second = lab.edge(scenario, address, true);
     let done = device.join().unwrap().unwrap();
     let (after, _) = second.stop();
-    assert_eq!((done.tasks, done.unanswered), (20, 0));
+    check_served(&done, 20);
     assert!(done.connections >= 2 && done.by_device > 0, "{done:?}");
     assert!(!before.is_empty() && !after.is_empty());
     assert_eq!(done.account.frames, 20);
@@ -143,10 +141,8 @@ fn plans_within_the_frame_reach_the_devices() {
     let done = lab.devices(3, edge.address, &scenario, 6);
     let (_, monitor) = edge.stop();
     for device in &done {
-        assert_eq!((device.tasks, device.unanswered), (6, 0));
-        assert_eq!(device.late_datagrams, 0);
+        check_served(device, 6);
     }
-    assert!(done.iter().any(|d| d.by_edge > 0));
     assert!(done.iter().any(|d| d.regrants > 0), "{done:?}");
     assert_eq!(monitor.bad_datagrams, 0);
 }
@@ -203,8 +199,7 @@ fn the_host_radio_sends_as_the_network_lets_it_and_at_full_power() {
         .collect();
     for device in devices {
         let done = device.join().unwrap().unwrap();
-        assert_eq!((done.tasks, done.unanswered), (6, 0));
-        assert_eq!(done.late_datagrams, 0);
+        check_served(&done, 6);
     }
     let (records, _) = edge.stop();
     let sent: Vec<_> = records.iter().filter(|r| r.slots > 0).collect();
@@ -259,9 +254,20 @@ fn garbage_and_floods_cost_the_sender_its_line_and_others_nothing() {
             // More datagrams than a device may send.
             _ => {
                 line.control(preamble().to_vec());
-                for _ in 0..60_000 {
-                    line.datagram(&noise(&mut seed, 60));
-                }
+                let bytes = noise(&mut seed, 1000);
+                let until = Instant::now() + 3 * patience;
+                let gone = loop {
+                    for _ in 0..200 {
+                        line.datagram(&bytes);
+                    }
+                    // The edge's own greeting may come first.
+                    match line.inputs.recv_timeout(Duration::from_millis(5)) {
+                        Ok(FromEdge::Gone(_)) => break true,
+                        _ if Instant::now() > until => break false,
+                        _ => {}
+                    }
+                };
+                assert!(gone, "attack {attack} was suffered");
             }
         }
         if attack % 3 < 2 {
@@ -272,8 +278,8 @@ fn garbage_and_floods_cost_the_sender_its_line_and_others_nothing() {
         line.close();
     }
     let done = good.join().unwrap().unwrap();
-    assert_eq!((done.tasks, done.unanswered, done.connections), (8, 0, 1));
-    assert!(done.by_edge > 0, "{done:?}");
+    check_served(&done, 8);
+    assert_eq!(done.connections, 1);
     let (records, monitor) = edge.stop();
     assert!(monitor.refused >= 4, "{}", monitor.refused);
     assert!(records.iter().all(|record| record.device == 0));

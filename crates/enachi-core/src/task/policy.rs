@@ -214,6 +214,9 @@ pub trait TaskPolicy: Send {
     /// Learn what came of it (one per device, in order). Policies without memory ignore it.
     fn observe(&mut self, _outcomes: &[FrameOutcome]) {}
 
+    /// Another device has taken the place of device `n`: forget what was learnt of that one, and nothing of the others.
+    fn forget(&mut self, _n: usize) {}
+
     /// Forget everything learnt; the next frame is the first.
     fn reset(&mut self) {}
 

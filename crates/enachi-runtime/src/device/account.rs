@@ -37,11 +37,13 @@ impl<W: Work, R: Radio> Device<W, R> {
             return;
         };
         let answered = answer.as_ref().and_then(|a| a.top.first().copied());
-        let replayed = answer.as_ref().is_some_and(|a| a.failure.is_none());
-        if answered.is_none() && !replayed && running.local.is_none() && self.work.falls_back() {
+        // A replayed answer may have no classes.
+        let taken = answer.as_ref().is_some_and(|a| a.failure.is_none());
+        if answered.is_none() && !taken && running.local.is_none() && self.work.falls_back() {
             running.local = self.work.whole(running.task);
         }
-        let report = self.account_for(&running);
+        let mut report = self.account_for(&running);
+        report.answered = taken;
         // A broken line cannot take it; the next report carries the account.
         let _ = self.session.report(report);
         self.signals.push(Signal::Finished(Box::new(Finished {
@@ -52,6 +54,7 @@ impl<W: Work, R: Radio> Device<W, R> {
             answer,
             report,
             elapsed_s: 0.0,
+            late: false,
         })));
     }
 
@@ -95,6 +98,7 @@ impl<W: Work, R: Radio> Device<W, R> {
             image: image.map(|image| image as u32),
             label: self.work.label(running.task),
             local: running.local,
+            answered: false,
             tasks: running.tasks,
         };
         if let Some(upload) = &running.upload {

@@ -35,6 +35,13 @@ pub enum Signal {
     Welcome(Welcome),
     /// It has not.
     Refused(Refuse),
+    /// The edge's copy of the energy account was kept at a larger allowance; the queue goes on higher, so that nothing is forgotten.
+    AccountRaised {
+        /// The copy.
+        kept: Account,
+        /// Q now \[J\].
+        queue_j: f64,
+    },
     /// A task's frame begins now: slot 0.
     Began {
         /// Which.
@@ -71,6 +78,8 @@ pub struct Finished {
     pub class: Option<u16>,
     /// From the offer to its end by the clock of whoever drives the device \[s\]; 0 where nobody looks at one.
     pub elapsed_s: f64,
+    /// Whether it ended after its deadline, by the same clock: an answer that the device found by itself then comes too late.
+    pub late: bool,
     /// How often its band and power were changed.
     pub regrants: u32,
 }
@@ -238,21 +247,26 @@ impl<W: Work, R: Radio> Device<W, R> {
     }
 
     /// Go on from an account that was kept elsewhere. The first one is what was before this device's own frames, if it has
-    /// spent any; later ones are copies of its own account, and count only if they are further. `false`: no run at this
-    /// budget can have left the account, and it is ignored.
+    /// spent any; later ones are copies of its own account, and count only where they are further: neither energy nor frames
+    /// are ever taken back. `false`: no run at this budget can have left the account, as its frames were allowed more; the queue
+    /// takes on what they have spent beyond this budget.
     pub fn resume(&mut self, account: &Account) -> bool {
-        let known = std::mem::replace(&mut self.knows_its_past, true);
+        let Account {
+            queue_j,
+            spent_j,
+            frames,
+        } = *account;
         let budget_j = self.queue.budget_j();
-        let kept = EnergyQueue::resumed(budget_j, account.queue_j, account.spent_j, account.frames);
-        let Some(kept) = kept else {
+        let fits = EnergyQueue::resumed(budget_j, queue_j, spent_j, frames).is_some();
+        let Some(kept) = EnergyQueue::carried_over(budget_j, queue_j, spent_j, frames) else {
             return false;
         };
-        if !known {
-            self.queue = self.queue.following(&kept);
-        } else if kept.frames() > self.queue.frames() {
-            self.queue = kept;
-        }
-        true
+        let known = std::mem::replace(&mut self.knows_its_past, true);
+        self.queue = match known {
+            false => self.queue.following(&kept),
+            true => self.queue.or_further(&kept),
+        };
+        fits
     }
 
     /// Offer a task; `tasks` are those around it, where they do not come once a frame.
@@ -290,9 +304,14 @@ impl<W: Work, R: Radio> Device<W, R> {
 
     /// Control bytes from the edge.
     pub fn control(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
-        let outcome = self.session.received(bytes);
+        let outcome = self.hear(bytes);
         self.events();
         outcome
+    }
+
+    /// Control bytes from the edge, to be dealt with by [`Device::step`].
+    pub fn hear(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
+        self.session.received(bytes)
     }
 
     /// The line is broken.
@@ -336,11 +355,21 @@ impl<W: Work, R: Radio> Device<W, R> {
     }
 
     fn events(&mut self) {
-        while let Some(event) = self.session.poll_event() {
+        while self.step() {}
+    }
+
+    /// Deal with one thing that was heard, which takes as long as the head if it is a grant; false if there is none.
+    pub fn step(&mut self) -> bool {
+        let event = self.session.poll_event();
+        let any = event.is_some();
+        if let Some(event) = event {
             match event {
                 DeviceEvent::Welcome(welcome) => {
-                    if let Some(account) = welcome.account {
-                        self.resume(&account);
+                    if let Some(kept) = welcome.account
+                        && !self.resume(&kept)
+                    {
+                        let queue_j = self.queue.level_j();
+                        self.signals.push(Signal::AccountRaised { kept, queue_j });
                     }
                     self.knows_its_past = true;
                     self.replan_slots = welcome.replan_slots;
@@ -370,6 +399,7 @@ impl<W: Work, R: Radio> Device<W, R> {
                 }
             }
         }
+        any
     }
 
     fn granted(&mut self, grant: Grant) {

@@ -2,16 +2,13 @@
 
 use super::engine::{Edge, Happening};
 use super::judge::Judge;
-use crate::cell::{self, CellError};
+use crate::cell;
 use enachi_proto::message::{Hello, RefuseReason};
 
 impl<J: Judge> Edge<J> {
     pub(super) fn admit(&mut self, connection: u64, hello: &Hello, identity: Option<&str>) {
         let refusal = match self.place(hello, identity) {
-            Ok(device) => match self.seat(connection, device, hello) {
-                Ok(()) => return,
-                Err(error) => (RefuseReason::Misbehaviour, error.to_string()),
-            },
+            Ok(device) => return self.seat(connection, device, hello),
             Err(refusal) => refusal,
         };
         let (reason, detail) = refusal;
@@ -61,12 +58,12 @@ impl<J: Judge> Edge<J> {
         self.flush(connection);
     }
 
-    fn seat(&mut self, connection: u64, device: usize, hello: &Hello) -> Result<(), CellError> {
+    fn seat(&mut self, connection: u64, device: usize, hello: &Hello) {
         let now = &self.cell.deployment.devices[device];
-        if cell::energy(now) != hello.energy {
+        if cell::energy(now) != hello.energy || !self.cell.has_cuts(device, &hello.cuts) {
             let described = cell::device(&hello.energy, now);
-            self.cell.replace_device(device, described)?;
-            self.planner.forget();
+            self.cell.replace_device(device, described, &hello.cuts);
+            self.planner.forget(device);
         }
         let account = self.accounts.get(&hello.name).copied();
         let outstanding = self.options.settings.limits.outstanding_tasks;
@@ -77,11 +74,14 @@ impl<J: Judge> Edge<J> {
                 connected.device = Some(device);
                 self.lines[device] = Some(connection);
                 let name = hello.name.clone();
-                self.happenings
-                    .push_back(Happening::Joined { device, name });
+                let radio = hello.radio;
+                self.happenings.push_back(Happening::Joined {
+                    device,
+                    name,
+                    radio,
+                });
             }
         }
-        Ok(())
     }
 
     pub(super) fn left(&mut self, connection: u64, device: usize) {

@@ -3,7 +3,7 @@
 use super::engine::{Edge, Happening};
 use super::judge::{Closed, Judge, TaskId, Verdict};
 use super::task::{Stage, Task};
-use enachi_proto::message::{Account, Answer, Failure, Report};
+use enachi_proto::message::{Answer, Failure, Report};
 use enachi_sim::runner::outcome;
 
 impl<J: Judge> Edge<J> {
@@ -28,6 +28,7 @@ impl<J: Judge> Edge<J> {
                 situation: task.situation(&self.cell)?,
                 evidence,
                 progress,
+                due_s: task.due_s(),
             })
         };
         let batch: Vec<_> = batch.into_iter().filter_map(closed).collect();
@@ -43,9 +44,10 @@ impl<J: Judge> Edge<J> {
             let Some(index) = self.tasks.iter().position(|t| t.id == id) else {
                 continue;
             };
-            let late = !matches!(self.tasks[index].stage, Stage::Judged);
+            let task = &self.tasks[index];
             match verdict {
-                _ if late => {}
+                _ if !matches!(task.stage, Stage::Judged) => {}
+                _ if task.is_late(now_s) => self.fail(index, "the tail did not end in time"),
                 Ok(verdict) => self.answer(index, verdict, now_s),
                 Err(detail) => self.fail(index, &detail),
             }
@@ -103,15 +105,11 @@ impl<J: Judge> Edge<J> {
         self.finish(index);
     }
 
-    /// What a device says of its energy queue.
-    pub(super) fn account(&mut self, device: usize, account: Account) {
-        let name = &self.names[device];
-        self.accounts.insert(name.clone(), account);
-        self.changed.push(name.clone());
-    }
-
     pub(super) fn reported(&mut self, connection: u64, device: usize, report: Report) {
-        self.account(device, report.account);
+        if let Err(why) = self.credible_report(device, &report) {
+            return self.disbelieve(connection, why);
+        }
+        self.account(connection, device, report.account);
         let of = TaskId {
             connection,
             task: report.task,

@@ -7,7 +7,7 @@ use super::task::{Done, Stage, Task};
 use crate::cell::Cell;
 use enachi_core::record::FrameRecord;
 use enachi_proto::datagram::{End, Prefix};
-use enachi_proto::message::{Account, Failure, Idle, Offer, RefuseReason, StopReason};
+use enachi_proto::message::{Account, Failure, Idle, Offer, RadioKind, RefuseReason, StopReason};
 use enachi_proto::{Arrival, EdgeEvent, EdgeSession, EdgeSettings, ProtocolError};
 use enachi_sim::scenario::StopKind;
 use std::collections::{BTreeMap, VecDeque};
@@ -35,6 +35,8 @@ pub enum Happening {
         device: usize,
         /// Its name.
         name: String,
+        /// How its bits reach the edge.
+        radio: RadioKind,
     },
     /// A peer was sent away, or left in disgrace.
     Refused {
@@ -47,6 +49,15 @@ pub enum Happening {
         device: usize,
         /// Its name.
         name: String,
+    },
+    /// A device tells an account of its energy that is behind what it has told before; the larger numbers are kept.
+    AccountBack {
+        /// Its name.
+        name: String,
+        /// What was known.
+        known: Account,
+        /// What it says.
+        told: Account,
     },
     /// A frame was planned.
     Planned {
@@ -95,6 +106,8 @@ pub(super) struct Connected {
     pub(super) session: EdgeSession,
     pub(super) device: Option<usize>,
     pub(super) bad: u32,
+    /// Whether it was said that its account goes back.
+    pub(super) warned: bool,
 }
 
 /// Bad datagrams after which a device is sent away.
@@ -196,6 +209,7 @@ impl<J: Judge> Edge<J> {
             session,
             device: None,
             bad: 0,
+            warned: false,
         };
         self.connections.insert(connection, connected);
         self.flush(connection);
@@ -283,6 +297,10 @@ impl<J: Judge> Edge<J> {
                 (None, _) => return,
                 (Some(EdgeEvent::Hello(hello)), _) => self.admit(connection, &hello, identity),
                 (Some(EdgeEvent::Offered(mut offer)), Some(device)) => {
+                    if let Err(why) = self.credible_queue(device, offer.energy_queue_j) {
+                        self.disbelieve(connection, why);
+                        continue;
+                    }
                     // Nobody may keep a task open for longer than the cell's frames allow.
                     let allowed_s = self.cell.deployment.devices[device].values.deadline_s;
                     offer.deadline_s = offer.deadline_s.min(allowed_s);
@@ -295,7 +313,11 @@ impl<J: Judge> Edge<J> {
                     self.reported(connection, device, report);
                 }
                 (Some(EdgeEvent::Idle(idle)), Some(device)) => {
-                    self.account(device, idle.account);
+                    if let Err(why) = self.credible_idle(device, &idle) {
+                        self.disbelieve(connection, why);
+                        continue;
+                    }
+                    self.account(connection, device, idle.account);
                     self.idle[device] = Some(idle);
                 }
                 (Some(EdgeEvent::Unreported { task }), _) => {
@@ -420,8 +442,13 @@ impl<J: Judge> Edge<J> {
         self.flush(connection);
     }
 
-    /// Close uploads whose batch begins, give verdicts out, and fail what is past its deadline.
+    /// Fail what is past its deadline, close uploads whose batch begins, and give verdicts out.
     pub fn tick(&mut self, now_s: f64) {
+        // First: a verdict that is found now is of no use to them, and a tail would keep a worker from the others.
+        let late = |t: &Task<_>| t.is_late(now_s);
+        while let Some(index) = self.tasks.iter().position(late) {
+            self.fail(index, "no answer by the deadline");
+        }
         let due = |t: &Task<_>| {
             matches!(t.stage, Stage::Uploading(_)) && now_s + SLACK_S >= t.began_s + t.batch_s
         };
@@ -430,12 +457,6 @@ impl<J: Judge> Edge<J> {
             .collect();
         self.close(&due, now_s);
         self.verdicts(now_s);
-        let late = |t: &Task<_>| {
-            matches!(t.stage, Stage::Judged) && now_s > t.began_s + t.offer.deadline_s + SLACK_S
-        };
-        while let Some(index) = self.tasks.iter().position(late) {
-            self.fail(index, "the tail did not end in time");
-        }
         self.sweep(now_s);
         self.replan(now_s);
     }
@@ -444,7 +465,7 @@ impl<J: Judge> Edge<J> {
     pub fn next_tick_s(&self) -> Option<f64> {
         let of = |t: &Task<_>| match t.stage {
             Stage::Uploading(_) => Some(t.began_s + t.batch_s),
-            Stage::Judged => Some(t.began_s + t.offer.deadline_s + 2.0 * SLACK_S),
+            Stage::Judged => Some(t.due_s() + 2.0 * SLACK_S),
             Stage::Ended => None,
         };
         let tasks = self.tasks.iter().filter_map(of);

@@ -65,6 +65,8 @@ pub struct Closed<'a, E> {
     pub evidence: E,
     /// How far it came.
     pub progress: Progress,
+    /// When its answer must be there, by the clock of whoever drives the edge \[s\].
+    pub due_s: f64,
 }
 
 /// Judges uploads.

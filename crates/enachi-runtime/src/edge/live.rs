@@ -10,7 +10,7 @@ use enachi_model::codec::Decoder;
 use enachi_sim::upload::Upload;
 use enachi_sim::world::{Local, Setting, World};
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -19,6 +19,9 @@ const MOST_TOGETHER: usize = 16;
 
 /// Called by a worker when a verdict is ready, from its thread.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// The clock that drives the edge \[s\], as workers read it.
+pub type Clock = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// What has arrived of a task.
 pub enum Evidence<'n> {
@@ -36,6 +39,7 @@ struct Member<'n> {
     evidence: Evidence<'n>,
     chunks: u32,
     checkpoint: usize,
+    due_s: f64,
 }
 
 /// Tails of one stream, run together.
@@ -51,7 +55,7 @@ type Outcome = (TaskId, Result<Verdict, String>);
 pub struct Live<'n> {
     network: &'n Network,
     workers: usize,
-    jobs: Option<Sender<Job<'n>>>,
+    jobs: Option<SyncSender<Job<'n>>>,
     done: Receiver<Outcome>,
     waiting: Vec<Outcome>,
     /// Times of decoder and tail by cut and stream \[s\].
@@ -67,28 +71,41 @@ pub struct Workers<'n> {
     jobs: Arc<Mutex<Receiver<Job<'n>>>>,
     done: Sender<Outcome>,
     waker: Waker,
+    clock: Clock,
+}
+
+/// How [`Live`] runs tails.
+pub struct LiveOptions {
+    /// Threads that run them.
+    pub workers: usize,
+    /// Most jobs that wait for a thread. More of them than the cell has devices are of frames that have passed.
+    pub waiting: usize,
+    /// How often each tail is timed at first.
+    pub runs: usize,
+    /// Called when a verdict is ready.
+    pub waker: Waker,
+    /// What says that a job has waited too long.
+    pub clock: Clock,
 }
 
 impl<'n> Live<'n> {
-    /// A judge and the source of its workers. Tails are timed first, `runs` times each.
+    /// A judge and the source of its workers. Tails are timed first.
     pub fn new(
         network: &'n Network,
         streams: impl IntoIterator<Item = (usize, usize)>,
-        workers: usize,
-        runs: usize,
         setting: &Arc<Setting>,
-        waker: Waker,
+        options: LiveOptions,
     ) -> Result<(Self, Workers<'n>), String> {
-        let (jobs, job_queue) = channel();
+        let (jobs, job_queue) = sync_channel(options.waiting.max(1));
         let (done_sender, done) = channel();
         let mut edge_s = BTreeMap::new();
         for (cut, stream) in streams {
-            let time = network.time_edge_s(cut, stream, runs);
+            let time = network.time_edge_s(cut, stream, options.runs);
             edge_s.insert((cut, stream), time.map_err(|e| e.to_string())?);
         }
         let live = Self {
             network,
-            workers,
+            workers: options.workers.max(1),
             jobs: Some(jobs),
             done,
             waiting: Vec::new(),
@@ -101,7 +118,8 @@ impl<'n> Live<'n> {
             network,
             jobs: Arc::new(Mutex::new(job_queue)),
             done: done_sender,
-            waker,
+            waker: options.waker,
+            clock: options.clock,
         };
         Ok((live, workers))
     }
@@ -123,7 +141,7 @@ impl Workers<'_> {
             let Ok(job) = job else {
                 return;
             };
-            for outcome in self.answer(job) {
+            for outcome in self.in_time(job) {
                 if self.done.send(outcome).is_err() {
                     return;
                 }
@@ -132,7 +150,21 @@ impl Workers<'_> {
         }
     }
 
-    /// What the tail is given. A picture that is not whole, or none at all, is as good as nothing: the mean of all inputs.
+    /// Answers to those of a job whose deadlines have not passed while it waited; the tails of the others are not run.
+    fn in_time(&self, job: Job<'_>) -> Vec<Outcome> {
+        let now_s = (self.clock)();
+        let (members, late): (Vec<_>, Vec<_>) =
+            job.members.into_iter().partition(|m| m.due_s > now_s);
+        let gone = |m: Member<'_>| (m.id, Err("no worker was free by the deadline".to_owned()));
+        let mut outcomes: Vec<Outcome> = late.into_iter().map(gone).collect();
+        if !members.is_empty() {
+            outcomes.extend(self.answer(Job { members, ..job }));
+        }
+        outcomes
+    }
+
+    /// What the tail is given. A picture that is not whole, or none at all, is as good as nothing: zeros, which are the mean colour that
+    /// preprocessing takes away.
     fn input(&self, cut: usize, stream: usize, evidence: &mut Evidence<'_>, into: &mut [f32]) {
         match evidence {
             Evidence::Feature(decoder) => decoder.reconstruct(into),
@@ -318,6 +350,7 @@ impl<'n> Judge for Live<'n> {
                 evidence,
                 chunks,
                 checkpoint,
+                due_s: closed.due_s,
             });
         }
         for ((cut, stream), members) in by_stream {
@@ -329,10 +362,13 @@ impl<'n> Judge for Live<'n> {
                     stream,
                     members: members.by_ref().take(together).collect(),
                 };
-                if let Some(Err(refused)) = self.jobs.as_ref().map(|jobs| jobs.send(job)) {
-                    let gone = |m: Member<'_>| (m.id, Err("the workers are gone".to_owned()));
-                    self.waiting.extend(refused.0.members.into_iter().map(gone));
-                }
+                let (job, why) = match self.jobs.as_ref().map(|jobs| jobs.try_send(job)) {
+                    Some(Err(TrySendError::Full(job))) => (job, "too many tails wait for a worker"),
+                    Some(Err(TrySendError::Disconnected(job))) => (job, "the workers are gone"),
+                    Some(Ok(())) | None => continue,
+                };
+                let refused = |m: Member<'_>| (m.id, Err(why.to_owned()));
+                self.waiting.extend(job.members.into_iter().map(refused));
             }
         }
     }

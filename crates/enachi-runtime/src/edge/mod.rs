@@ -3,6 +3,7 @@
 
 mod admission;
 mod answers;
+mod credible;
 mod engine;
 mod frame;
 mod judge;
@@ -14,6 +15,6 @@ mod task;
 
 pub use engine::{Edge, EdgeOptions, Happening};
 pub use judge::{Closed, Judge, Situation, TaskId, Verdict};
-pub use live::{Live, Waker, Workers};
+pub use live::{Clock, Live, LiveOptions, Waker, Workers};
 pub use replay::Replay;
 pub use task::{Done, Seen};

@@ -109,9 +109,11 @@ impl Planner {
         quality.map_or(0.0, |plan| plan.bandwidth_price)
     }
 
-    /// What was learnt of other devices no longer counts.
-    pub fn forget(&mut self) {
-        self.observed = false;
+    /// Another device is in place `device`; what the one before has done there is not its doing.
+    pub fn forget(&mut self, device: usize) {
+        if let Some(place) = self.outcomes.get_mut(device) {
+            *place = FrameOutcome::default();
+        }
     }
 
     /// ENACHI (9): when the batch of `deadline_s` starts, of which `device` is one.

@@ -1,5 +1,6 @@
 //! A task at the edge, from its offer to its record.
 
+use super::engine::SLACK_S;
 use super::judge::{Situation, TaskId, Verdict};
 use super::replan::Share;
 use crate::cell::Cell;
@@ -106,6 +107,16 @@ impl<E> Task<E> {
         })
     }
 
+    /// When its answer must be there, by the caller's clock \[s\].
+    pub fn due_s(&self) -> f64 {
+        self.began_s + self.offer.deadline_s
+    }
+
+    /// Whether it still has no answer, and one that comes at `now_s` is too late.
+    pub fn is_late(&self, now_s: f64) -> bool {
+        !matches!(self.stage, Stage::Ended) && now_s > self.due_s() + SLACK_S
+    }
+
     pub fn note(&mut self, slot: u32, progress: Progress) {
         let seen = Seen {
             slot,
@@ -131,11 +142,15 @@ impl<E> Task<E> {
     ) -> Done {
         let deadline_s = self.offer.deadline_s;
         let streamed = self.candidate.as_ref().filter(|c| c.stream.is_some());
-        let top = match (&self.verdict, report.local) {
+        // An answer that came too late for the device is none.
+        let verdict = self.verdict.as_ref().filter(|_| report.answered);
+        let top = match (verdict, streamed) {
             (Some(verdict), _) => verdict.top.clone(),
-            (None, own) => own.into_iter().collect(),
+            (None, None) => report.local.into_iter().collect(),
+            // What the device finds by itself after the deadline comes too late as well.
+            (None, Some(_)) => Vec::new(),
         };
-        let judged = match (&self.verdict, streamed) {
+        let judged = match (verdict, streamed) {
             (Some(verdict), _) => verdict.correct,
             (None, None) => local,
             (None, Some(_)) => None,
@@ -144,7 +159,7 @@ impl<E> Task<E> {
             .label
             .map(|label| top.first().is_some_and(|best| best.class == label));
         let correct = judged.or(labelled);
-        let answer_s = match (&self.candidate, &self.verdict) {
+        let answer_s = match (&self.candidate, verdict) {
             (None, _) => deadline_s,
             (Some(candidate), None) if candidate.stream.is_none() => report.ready_s,
             (Some(_), Some(_)) => self
@@ -170,7 +185,7 @@ impl<E> Task<E> {
             }),
             batch_s: self.batch_s,
             answer_s,
-            verdict: self.verdict.as_ref(),
+            verdict,
             correct: correct.unwrap_or(false),
             stop: cell.variant.packet.stop,
         };
@@ -181,7 +196,7 @@ impl<E> Task<E> {
             label: report.label,
             known: correct.is_some(),
             latency_s: (!top.is_empty()).then_some(answer_s),
-            in_time: !owed || (self.verdict.is_some() && answer_s <= deadline_s + 1e-9),
+            in_time: !owed || (verdict.is_some() && answer_s <= deadline_s + SLACK_S),
             deadline_s,
             top,
             timeline: self.timeline.clone(),

@@ -4,7 +4,7 @@ mod client;
 mod server;
 
 pub use client::{FromEdge, Line, connect};
-pub use server::{Input, Lines, Server, ServerOptions};
+pub use server::{Input, Lines, MOST_WAITING, Server, ServerOptions, inputs};
 
 use crate::pki::PkiError;
 use std::net::SocketAddr;

@@ -11,10 +11,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// What comes from the network, or from the edge's own threads.
 #[derive(Debug)]
@@ -26,18 +26,25 @@ pub enum Input {
         /// Proven name.
         name: String,
     },
-    /// Control bytes.
-    Control(u64, Bytes),
-    /// A datagram.
-    Datagram(u64, Bytes),
+    /// Control bytes, and the place that they take.
+    Control(u64, Bytes, OwnedSemaphorePermit),
+    /// A datagram, and the place that it takes.
+    Datagram(u64, Bytes, OwnedSemaphorePermit),
     /// The line is broken.
     Gone(u64),
     /// A peer was turned away before its first byte.
     Refused(String),
     /// A verdict is ready.
     Wake,
-    /// Time to end.
-    Stop,
+}
+
+/// Inputs of one connection that may wait in the queue. Nobody can take the room of the others.
+pub const MOST_WAITING: usize = 256;
+
+/// A queue of inputs with room for what `connections` connections may leave there.
+pub fn inputs(connections: usize) -> (SyncSender<Input>, Receiver<Input>) {
+    // Beside its bytes, a connection has a beginning and an end; workers have wakes.
+    sync_channel(connections * (MOST_WAITING + 2) + 64)
 }
 
 /// Where and how to listen.
@@ -271,12 +278,17 @@ async fn serve(
         let _ = tokio::time::timeout(Duration::from_millis(500), send.stopped()).await;
     };
     let allowance = Mutex::new(Allowance::new(options.bytes_per_s));
+    let places = Arc::new(Semaphore::new(MOST_WAITING));
     let control = async {
         while let Ok(Some(chunk)) = receive.read_chunk(4096, true).await {
             if !allow(&allowance, chunk.bytes.len()) {
                 return;
             }
-            hand_on(inputs, Input::Control(number, chunk.bytes)).await;
+            // The peer waits while its share of the queue is full.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
+            hand_on(inputs, Input::Control(number, chunk.bytes, place)).await;
         }
     };
     let datagrams = async {
@@ -284,9 +296,12 @@ async fn serve(
             if !allow(&allowance, bytes.len()) {
                 return;
             }
-            // A full queue loses chunks, as a radio would.
+            // A full share of the queue loses chunks, as a radio would.
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                continue;
+            };
             if let Err(TrySendError::Disconnected(_)) =
-                inputs.try_send(Input::Datagram(number, bytes))
+                inputs.try_send(Input::Datagram(number, bytes, place))
             {
                 return;
             }

@@ -1,6 +1,8 @@
 //! A laboratory in this process: an edge and devices as threads, over QUIC on loopback, with the small network.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod scene;
+
 use enachi_core::profile::Profile;
 use enachi_core::record::FrameRecord;
 use enachi_proto::message::{Hello, RadioKind};
@@ -14,13 +16,12 @@ use enachi_runtime::monitor::Monitor;
 use enachi_runtime::network::Network;
 use enachi_runtime::pki::{self, Credentials};
 use enachi_runtime::serve::{ServeError, ServeOptions, serve};
-use enachi_runtime::transport::{Input, Server, ServerOptions};
+use enachi_runtime::transport::{Server, ServerOptions, inputs};
 use enachi_sim::deployment::Deployment;
 use enachi_sim::scenario::{DeviceGroup, Scenario, parse};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -98,7 +99,8 @@ impl Lab {
     /// Start an edge.
     pub fn edge(&self, scenario: Scenario, address: SocketAddr, barrier: bool) -> RunningEdge {
         let cell = Cell::new(scenario.clone(), self.profile.clone()).unwrap();
-        let (sender, inputs) = sync_channel(1 << 12);
+        let (sender, inputs) = inputs(32);
+        let stop = Arc::new(AtomicBool::new(false));
         let server = Server::listen(
             &ServerOptions {
                 address,
@@ -125,13 +127,14 @@ impl Lab {
             workers: 2,
             ledger: Some(Ledger::open_to_write(&self.folder.path().join("queues.txt")).unwrap()),
             keep_records: true,
+            sink: None,
+            stop: Arc::clone(&stop),
         };
         let (lines, network, seen) = (
             server.lines.clone(),
             Arc::clone(&self.network),
             Arc::clone(&monitor),
         );
-        let stop = sender.clone();
         let address = server.address;
         let thread = std::thread::spawn(move || {
             let records = serve(cell, &network, options, sender, &inputs, &lines, &seen);
@@ -246,16 +249,43 @@ pub fn hello(lab: &Lab, scenario: &Scenario, index: u32) -> Hello {
 pub struct RunningEdge {
     pub address: SocketAddr,
     pub monitor: Arc<Mutex<Monitor>>,
-    stop: SyncSender<Input>,
+    stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<Vec<FrameRecord>, ServeError>>,
 }
 
 impl RunningEdge {
     pub fn stop(self) -> (Vec<FrameRecord>, Monitor) {
-        self.stop.send(Input::Stop).unwrap();
+        self.stop.store(true, Ordering::Relaxed);
         let records = self.thread.join().unwrap().unwrap();
         let monitor = self.monitor.lock().unwrap().clone();
         (records, monitor)
+    }
+}
+
+/// All of `tasks` tasks ended, some at the edge, and the answers are those of a network that is right in 97.8 % of its tasks: uploads may
+/// be cut short, and what was late does not count.
+pub fn check_served(done: &Done, tasks: u64) {
+    assert_eq!(done.tasks, tasks, "{done:?}");
+    assert_eq!(done.by_edge + done.by_device, tasks, "{done:?}");
+    assert!(done.by_edge > 0, "{done:?}");
+    assert_eq!(
+        (done.known, done.account.frames),
+        (tasks, tasks),
+        "{done:?}"
+    );
+    assert!(3 * done.right >= 2 * (tasks - done.late), "{done:?}");
+    // Not one datagram left after the message that stops it had come.
+    assert_eq!(done.late_datagrams, 0, "{done:?}");
+}
+
+/// What the edge has written down is what the devices have taken: an answer each, and right as often.
+pub fn check_records(records: &[FrameRecord], done: &[Done]) {
+    let answered = records.iter().filter(|r| r.entropy_nats.is_some()).count();
+    let sum = |of: fn(&Done) -> u64| done.iter().map(of).sum::<u64>();
+    assert_eq!(answered as u64, sum(|d| d.by_edge), "{done:?}");
+    if sum(|d| d.late) == 0 {
+        let right = records.iter().filter(|r| r.correct).count();
+        assert_eq!(right as u64, sum(|d| d.right), "{done:?}");
     }
 }
 

@@ -13,11 +13,10 @@ use enachi_runtime::edge::EdgeOptions;
 use enachi_runtime::monitor::{DeviceFigures, Monitor};
 use enachi_runtime::pki;
 use enachi_runtime::serve::{ServeOptions, serve};
-use enachi_runtime::transport::{Input, Server, ServerOptions};
+use enachi_runtime::transport::{Server, ServerOptions, inputs};
 use enachi_sim::scenario::{DeviceGroup, Scenario, parse};
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::sync_channel;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -71,12 +70,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let cell = Cell::new(scenario.clone(), profile.clone())?;
     let lab = Lab::new(args.devices)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let (sender, inputs) = sync_channel(1 << 14);
+    let connections = args.devices as usize + 4;
+    let (sender, inputs) = inputs(connections);
     let server = Server::listen(
         &ServerOptions {
             address: ([127, 0, 0, 1], 0).into(),
             pki: lab.0.clone(),
-            connections: args.devices as usize + 4,
+            connections,
             bytes_per_s: 8_000_000,
         },
         pki::credentials(&lab.0, "edge")?,
@@ -86,6 +86,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let serving = enachi_runtime::http::serve(args.page, Arc::clone(&monitor));
     let page = server.handle().block_on(serving);
     let page = page.with_context(|| format!("--page {}", args.page))?;
+    let stop = Arc::new(AtomicBool::new(false));
     let options = ServeOptions {
         edge: EdgeOptions {
             settings: EdgeSettings {
@@ -100,6 +101,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         workers: cores,
         ledger: None,
         keep_records: false,
+        sink: None,
+        stop: Arc::clone(&stop),
     };
     println!(
         "edge on {} (UDP), {} devices at {:.0} to {:.0} m, policy {}, a task every {:.0} ms; {:.0} s in all",
@@ -116,7 +119,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (served, devices) = std::thread::scope(|scope| {
         let lines = server.lines.clone();
         let (network, monitor) = (&network, &monitor);
-        let stop = sender.clone();
         let edge =
             scope.spawn(move || serve(cell, network, options, sender, &inputs, &lines, monitor));
         let workers: Vec<_> = (0..args.devices)
@@ -167,7 +169,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         cancel.store(true, Ordering::Relaxed);
         let devices: Vec<_> = workers.into_iter().map(|device| device.join()).collect();
-        let _ = stop.send(Input::Stop);
+        stop.store(true, Ordering::Relaxed);
         (edge.join(), devices)
     });
     served.map_err(|_| anyhow!("the edge panicked"))??;

@@ -130,6 +130,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 "chunks": finished.answer.as_ref().map(|answer| answer.chunks),
                 "checkpoint": finished.answer.as_ref().map(|answer| answer.checkpoint),
                 "elapsed_s": finished.elapsed_s,
+                "late": finished.late,
                 "ready_s": finished.report.ready_s,
                 "sent_s": finished.report.sent_s,
                 "tail_s": finished.answer.as_ref().map(|answer| answer.tail_s),
@@ -169,11 +170,12 @@ pub fn summary(done: &Done) -> String {
         String::new()
     };
     format!(
-        "{} tasks: {} answered by the edge, {} by the device, {} not{right}; {:.3} mJ per task, queue {:.3} mJ",
+        "{} tasks: {} answered by the edge, {} by the device, {} not; {} late{right}; {:.3} mJ per task, queue {:.3} mJ",
         done.tasks,
         done.by_edge,
         done.by_device,
         done.unanswered,
+        done.late,
         1e3 * done.account.spent_j / done.account.frames.max(1) as f64,
         1e3 * done.account.queue_j,
     )

@@ -1,20 +1,23 @@
 //! `enachi serve`.
 
 use super::live::{NetworkArgs, logs, scenario};
-use anyhow::Context;
-use enachi_data::records::{Format, write_frames};
+use super::signals::cancel_on_signal;
+use anyhow::{Context, bail};
+use enachi_core::record::Names;
+use enachi_data::records::{Format, append_frames, write_frames};
 use enachi_proto::{EdgeSettings, Limits};
 use enachi_runtime::cell::Cell;
 use enachi_runtime::edge::EdgeOptions;
 use enachi_runtime::ledger::Ledger;
 use enachi_runtime::monitor::Monitor;
 use enachi_runtime::pki::credentials;
-use enachi_runtime::serve::{ServeOptions, serve};
-use enachi_runtime::transport::{Input, Server, ServerOptions};
+use enachi_runtime::serve::{ServeOptions, Sink, serve};
+use enachi_runtime::transport::{Server, ServerOptions, inputs};
 use enachi_sim::scenario::DeviceGroup;
+use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::mpsc::sync_channel;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,7 +48,8 @@ pub struct Args {
     /// File that keeps the devices' energy queues over restarts.
     #[arg(long, value_name = "FILE")]
     queues: Option<PathBuf>,
-    /// Write the records of all tasks to this Parquet file at the end; it must not exist.
+    /// Write the records of all tasks to this Parquet file at the end; it must not exist. Until then they are kept as JSON lines in
+    /// FILE with the ending `.partial.jsonl`, which is what an edge that is killed leaves.
     #[arg(long, value_name = "FILE")]
     records: Option<PathBuf>,
     /// Devices that the cell takes, by name; one that has left keeps its place.
@@ -69,6 +73,41 @@ pub struct Args {
     /// Log every task.
     #[arg(short, long)]
     verbose: bool,
+}
+
+/// Records as they are finished, for the case that the edge is killed: JSON lines beside the file that is written at the end.
+struct Journal(PathBuf);
+
+impl Journal {
+    fn beside(records: &Path) -> anyhow::Result<Self> {
+        let path = records.with_extension("partial.jsonl");
+        if path.exists() {
+            bail!(
+                "{}: holds the records of an edge that was killed; move it away first",
+                path.display()
+            );
+        }
+        Ok(Self(path))
+    }
+
+    /// The file comes with the first record, so that an edge which does not start leaves none.
+    fn sink(&self, names: &Names) -> Sink {
+        let (path, names) = (self.0.clone(), names.clone());
+        let mut file: Option<File> = None;
+        Sink(Box::new(move |rows| {
+            let fail = |e: std::io::Error| format!("{}: {e}", path.display());
+            let out = match file.take() {
+                Some(open) => open,
+                None => File::create_new(&path).map_err(fail)?,
+            };
+            append_frames(file.insert(out), &names, rows).map_err(fail)
+        }))
+    }
+
+    /// The file at the end holds everything.
+    fn remove(&self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Run the command.
@@ -101,6 +140,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let seed = scenario.seed;
     let cell = Cell::new(scenario, profile)?;
     enachi_runtime::serve::check(&cell, &network)?;
+    let names = cell.deployment.names(vec![cell.variant.label.clone()]);
+    let journal = args.records.as_deref().map(Journal::beside).transpose()?;
+    let stop = cancel_on_signal()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let options = ServeOptions {
         edge: EdgeOptions {
@@ -120,13 +162,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             .map(Ledger::open_to_write)
             .transpose()?,
         keep_records: args.records.is_some(),
+        sink: journal.as_ref().map(|j| j.sink(&names)),
+        stop: Arc::clone(&stop),
     };
-    let (sender, inputs) = sync_channel(1 << 14);
+    let connections = usize::from(args.devices) + 16;
+    let (sender, inputs) = inputs(connections);
     let server = Server::listen(
         &ServerOptions {
             address: args.listen,
             pki: args.pki.clone(),
-            connections: usize::from(args.devices) + 16,
+            connections,
             bytes_per_s: args.bytes_per_second,
         },
         credentials(&args.pki, "edge")?,
@@ -140,17 +185,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         eprintln!("live page: http://{at}/   metrics: http://{at}/metrics");
     }
     eprintln!("listening on {} (UDP)", server.address);
-    let on_signal = sender.clone();
-    ctrlc::set_handler(move || drop(on_signal.try_send(Input::Stop)))
-        .context("cannot listen for Ctrl-C")?;
     if let Some(seconds) = args.seconds {
-        let on_time = sender.clone();
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_secs_f64(seconds.max(0.0)));
-            let _ = on_time.send(Input::Stop);
+            stop.store(true, Ordering::Relaxed);
         });
     }
-    let names = cell.deployment.names(vec![cell.variant.label.clone()]);
     let records = serve(
         cell,
         &network,
@@ -165,6 +205,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         write_frames(path, Format::Parquet, &names, &records)
             .with_context(|| format!("--records {}", path.display()))?;
         eprintln!("{} records in {}", records.len(), path.display());
+        if let Some(journal) = &journal {
+            journal.remove();
+        }
     }
     Ok(())
 }

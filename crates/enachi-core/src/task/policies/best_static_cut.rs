@@ -112,6 +112,12 @@ impl TaskPolicy for BestStaticCut {
         Ok(())
     }
 
+    fn forget(&mut self, n: usize) {
+        if let Some(chosen) = self.chosen.get_mut(n) {
+            *chosen = None;
+        }
+    }
+
     fn reset(&mut self) {
         self.chosen.clear();
     }

@@ -190,6 +190,15 @@ impl TaskPolicy for EffectDnn {
         }
     }
 
+    fn forget(&mut self, n: usize) {
+        if let Some(owed_s) = self.owed_s.get_mut(n) {
+            *owed_s = 0.0;
+        }
+        if let Some(target_s) = self.target_s.get_mut(n) {
+            *target_s = None;
+        }
+    }
+
     fn reset(&mut self) {
         self.owed_s.clear();
     }
