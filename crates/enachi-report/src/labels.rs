@@ -25,6 +25,12 @@ impl Box2 {
 const STEP: f64 = 4.0;
 /// Trial gaps between a curve and its name \[px\]. All but the first are bridged by a leader line.
 const GAPS: [f64; 6] = [6.0, 24.0, 48.0, 80.0, 120.0, 170.0];
+/// Trial heights of a name that has a leader, against its anchor \[px\].
+const SHIFTS: [f64; 9] = [0.0, -18.0, 18.0, -36.0, 36.0, -60.0, 60.0, -90.0, 90.0];
+/// Anchors that are tried on a curve, at most.
+const ANCHORS: usize = 24;
+/// What is this close to a leader touches it \[px\].
+const TOUCH: f64 = 2.0;
 
 /// Costs, in steps of the anchor away from the best height.
 mod cost {
@@ -51,15 +57,21 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn leader_box(&self) -> Option<Box2> {
-        let [(x0, y0), (x1, _)] = self.leader?;
-        Some(Box2 {
-            x: x0.min(x1),
-            y: y0 - 1.5,
-            width: (x1 - x0).abs(),
-            height: 3.0,
-        })
+    /// Points along the leader, [`STEP`] apart.
+    fn leader_dots(&self) -> Vec<(f64, f64)> {
+        self.leader.map_or(Vec::new(), |ends| walk(&ends))
     }
+}
+
+/// Distance of a point to a segment.
+fn distance((x, y): (f64, f64), [(x0, y0), (x1, y1)]: [(f64, f64); 2]) -> f64 {
+    let (dx, dy) = (x1 - x0, y1 - y0);
+    let length = dx * dx + dy * dy;
+    let along = match length > 0.0 {
+        true => (((x - x0) * dx + (y - y0) * dy) / length).clamp(0.0, 1.0),
+        false => 0.0,
+    };
+    (x - x0 - along * dx).hypot(y - y0 - along * dy)
 }
 
 /// One place per curve, in order, each inside `frame`. `curves` are polylines on the page, `sizes` the width and
@@ -93,47 +105,61 @@ fn candidates(
     (width, height): (f64, f64),
 ) -> impl Iterator<Item = (f64, Place)> {
     let count = anchors.len().max(2) as f64;
-    anchors.iter().enumerate().flat_map(move |(step, &(x, y))| {
+    let stride = anchors.len().div_ceil(ANCHORS).max(1);
+    let some = anchors.iter().enumerate().step_by(stride);
+    some.flat_map(move |(step, &(x, y))| {
         // Half-way up is where curves lie furthest apart.
         let off = cost::HEIGHT * (step as f64 / count - 0.45).abs();
         GAPS.into_iter().enumerate().flat_map(move |(index, gap)| {
-            [(x + gap, x + gap), (x - gap - width, x - gap)].map(|(left, end)| {
-                let name = Box2 {
-                    x: left,
-                    y: y - 0.5 * height,
-                    width,
-                    height,
-                };
-                let leader = (index > 0).then_some([(x, y), (end, y)]);
-                let place = Place {
-                    name,
-                    ends_at_curve: left < x,
-                    leader,
-                };
-                (off, place)
+            let shifts = match index {
+                0 => &SHIFTS[..1],
+                _ => &SHIFTS[..],
+            };
+            shifts.iter().flat_map(move |shift| {
+                [(x + gap, x + gap), (x - gap - width, x - gap)].map(|(left, end)| {
+                    let name = Box2 {
+                        x: left,
+                        y: y + shift - 0.5 * height,
+                        width,
+                        height,
+                    };
+                    let leader = (index > 0).then_some([(x, y), (end, y + shift)]);
+                    let place = Place {
+                        name,
+                        ends_at_curve: left < x,
+                        leader,
+                    };
+                    (off, place)
+                })
             })
         })
     })
 }
 
 fn price(place: &Place, own: usize, dots: &[Vec<(f64, f64)>], taken: &[Place]) -> f64 {
-    let leader = place.leader_box();
     let mut total = 0.0;
     for (curve, dots) in dots.iter().enumerate() {
         let covered = dots.iter().filter(|&&dot| place.name.holds(dot)).count();
-        let touched = leader.filter(|_| curve != own).map_or(0, |leader| {
-            dots.iter().filter(|&&dot| leader.holds(dot)).count()
+        let touched = place.leader.filter(|_| curve != own).map_or(0, |leader| {
+            let near = dots.iter().filter(|&&dot| distance(dot, leader) < TOUCH);
+            near.count()
         });
         total += cost::CURVE * covered as f64 + cost::CROSSING * touched as f64;
     }
+    let leader = place.leader_dots();
+    // A leader is a few pixels wide, so each of its dots stands for an area.
+    let area = STEP * 2.0 * TOUCH;
     for other in taken {
-        let others = [Some(other.name), other.leader_box()];
-        for other in others.iter().flatten() {
-            total += cost::NAME * place.name.overlap(other);
-            total += cost::NAME * leader.map_or(0.0, |leader| leader.overlap(other));
-        }
+        total += cost::NAME * place.name.overlap(&other.name);
+        let under = leader.iter().filter(|&&dot| other.name.holds(dot)).count();
+        let over = other.leader_dots();
+        let over = over.iter().filter(|&&dot| place.name.holds(dot)).count();
+        total += cost::NAME * area * (under + over) as f64;
     }
-    total + cost::LEADER * leader.map_or(0.0, |leader| leader.width)
+    let length = place
+        .leader
+        .map_or(0.0, |[(x0, y0), (x1, y1)]| (x1 - x0).hypot(y1 - y0));
+    total + cost::LEADER * length
 }
 
 /// Points along a polyline, [`STEP`] apart.

@@ -120,7 +120,7 @@ impl Drawing for PolicyFigure {
         energy.draw(
             &mut pen,
             (top, bottom),
-            "mean energy per task and device [mJ]",
+            "mean energy per device and frame [mJ]",
         );
         for (index, row) in self.rows.iter().enumerate() {
             let y = top + ROW * (index as f64 + 0.5);

@@ -50,6 +50,16 @@ pub struct AxisView {
     pub words: bool,
 }
 
+impl AxisView {
+    /// Point `index` for a sentence: `200 ms`, but `users = 15`.
+    pub fn place(&self, index: usize) -> String {
+        match self.unit.is_empty() {
+            true => format!("{} = {}", self.label, self.names[index]),
+            false => self.names[index].clone(),
+        }
+    }
+}
+
 impl Sweep {
     /// Whether `folder` looks like the output of a sweep.
     pub fn is_at(folder: &Path) -> bool {
@@ -85,26 +95,29 @@ impl Sweep {
 
     /// The row of `policy` at `point`, unless it failed.
     pub fn row(&self, point: u64, policy: &str) -> Option<&PointRow> {
-        let mine = |row: &&PointRow| row.point == point && row.policy == policy;
-        let row = self.data.points.iter().find(mine)?;
+        let mut rows = of_point(&self.data.points, point, |r| r.point).iter();
+        let row = rows.find(|row| row.policy == policy)?;
         (row.error.is_none() && row.device_frames > 0).then_some(row)
     }
 
     /// What the upper bound is at `point`, for every policy that ran there; nothing where it was not asked for.
-    pub fn bounds(&self, point: u64) -> impl Iterator<Item = &OracleRow> {
-        self.data
-            .oracle
-            .iter()
-            .filter(move |row| row.point == point)
+    pub fn bounds(&self, point: u64) -> &[OracleRow] {
+        of_point(&self.data.oracle, point, |r| r.point)
     }
 
     /// `policy` less `other` at `point`.
     pub fn pair(&self, point: u64, policy: &str, other: &str) -> Option<&PairRow> {
-        self.data
-            .pairs
+        of_point(&self.data.pairs, point, |r| r.point)
             .iter()
-            .find(|row| row.point == point && row.policy == policy && row.other == other)
+            .find(|row| row.policy == policy && row.other == other)
     }
+}
+
+/// The rows of `point`. All tables of a dataset ascend by point.
+pub fn of_point<R>(rows: &[R], point: u64, number: impl Fn(&R) -> u64) -> &[R] {
+    let first = rows.partition_point(|row| number(row) < point);
+    let rows = &rows[first..];
+    &rows[..rows.partition_point(|row| number(row) == point)]
 }
 
 fn damaged(manifest: &str, reason: String) -> ReportError {
@@ -366,4 +379,20 @@ fn overrides(sweep: &SweepInfo, mut number: u64) -> Vec<String> {
         }
     }
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_point;
+
+    #[test]
+    fn rows_of_a_point_are_found_in_ascending_tables() {
+        let rows = [(0, 'a'), (0, 'b'), (2, 'c'), (2, 'd'), (2, 'e'), (5, 'f')];
+        for point in 0..7 {
+            let expected: Vec<(u64, char)> =
+                rows.iter().copied().filter(|row| row.0 == point).collect();
+            assert_eq!(of_point(&rows, point, |row| row.0), expected);
+        }
+        assert!(of_point(&rows[..0], 1, |row| row.0).is_empty());
+    }
 }

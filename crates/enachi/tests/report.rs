@@ -244,7 +244,7 @@ fn every_section_and_figure_is_there_with_units() {
     );
     for label in [
         "accuracy [%]",
-        "mean energy per task and device [mJ]",
+        "mean energy per device and frame [mJ]",
         "bits that arrived [kbit]",
         "energy queue Q, mean of devices [J]",
         "gain [dB]",
@@ -271,6 +271,19 @@ fn figures_are_files_of_their_own_and_nothing_is_replaced_unasked() {
     assert!(enachi(&plain).status.success());
     assert!(folder.path().join("report.html").is_file());
     assert!(refusal(&plain[1..]).contains("report.html is there already; pass --force"));
+    // What cannot be put in its place leaves nothing half written behind.
+    let taken = folder.path().join("taken");
+    std::fs::create_dir_all(taken.join("page.html/inner")).expect("a folder");
+    let page = taken.join("page.html");
+    let refused = enachi(&[
+        "report",
+        text(folder.path()),
+        "--out",
+        text(&page),
+        "--force",
+    ]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert_eq!(std::fs::read_dir(&taken).expect("readable").count(), 1);
     let with = |format: &str, force: bool| {
         let mut arguments = plain.to_vec();
         arguments.extend(["--figures", text(&figures), "--figure-format", format]);
@@ -446,6 +459,39 @@ fn a_sweep_has_its_figures_and_the_published_ones_beside_its_own() {
         row[1],
         format!("{}, {:.3}", accuracy(first).1, first.energy_settled_j)
     );
+    // Both deadlines at which the paper names a lead, and nothing that is not reproduced without its reason.
+    let row = table_row(
+        &document,
+        "published",
+        "3 MHz, 100 ms, one user: lead over the benchmarks",
+    );
+    let pair = (data.pairs.iter())
+        .find(|r| (r.point, r.policy.as_str()) == (0, "enachi"))
+        .expect("a pair");
+    let lead = format!("{:+.1} [", pair.accuracy_difference * 100.0).replace('-', "−");
+    assert!(row[2].starts_with(&lead), "{row:?}, {lead}");
+    let published = document
+        .descendants()
+        .find(|n| n.attribute("id") == Some("published"));
+    for row in published
+        .expect("a section")
+        .descendants()
+        .filter(|n| n.has_tag_name("tr"))
+    {
+        let cells: Vec<String> = row
+            .children()
+            .filter(|n| n.has_tag_name("td"))
+            .map(|n| n.text().unwrap_or_default().to_owned())
+            .collect();
+        if let [.., verdict, why] = cells.as_slice() {
+            assert!(
+                !["not reproduced", "cannot tell"].contains(&verdict.as_str()) || !why.is_empty(),
+                "{cells:?}"
+            );
+        }
+    }
+    let row = table_row(&document, "curves", "resnet50");
+    assert_eq!(row[1], "L1");
     let titles: Vec<_> = document
         .descendants()
         .filter(|n| n.has_tag_name("h2"))

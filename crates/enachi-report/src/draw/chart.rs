@@ -37,6 +37,11 @@ pub struct Axis {
 pub enum Mark {
     /// A line through its points, with a dot at each and a band.
     Line,
+    /// The same with the intervals of the dots, if drawn, in place of the band.
+    Crosses {
+        /// Whether they are.
+        drawn: bool,
+    },
     /// A line through its points.
     Path,
     /// Dots with their intervals.
@@ -137,7 +142,7 @@ impl Drawing for Chart {
         let page = ComputedLayout::from_layout(&layout);
         for series in self
             .by_weight()
-            .filter(|s| matches!(s.mark, Mark::Line | Mark::Path))
+            .filter(|s| matches!(s.mark, Mark::Line | Mark::Path | Mark::Crosses { .. }))
         {
             let width = if series.strong { 2.6 } else { 1.8 };
             let line = LinePlot::new()
@@ -278,31 +283,37 @@ impl Chart {
         y.clamp(self.y.scale.low, self.y.scale.high)
     }
 
+    /// 1 for a value above the axis, -1 for one below, 0 for one on it.
+    pub(super) fn outside(&self, y: f64) -> f64 {
+        let scale = self.y.scale;
+        let slack = 1e-9 * (scale.high - scale.low);
+        f64::from(i8::from(y > scale.high + slack) - i8::from(y < scale.low - slack))
+    }
+
     fn draw_bands(&self, pen: &mut Pen<'_>, page: &ComputedLayout, series: &Series) {
         if series.mark != Mark::Line {
             return;
         }
-        let ends: Vec<(f64, f64, f64)> = self
-            .visible(series)
-            .filter_map(|p| {
+        let points: Vec<&Point> = self.visible(series).collect();
+        // Towards a point off the axis a band would be a fiction.
+        for run in points.chunk_by(|a, b| self.outside(a.y) == 0.0 && self.outside(b.y) == 0.0) {
+            let ends = run.iter().filter_map(|p| {
                 let (low, high) = p.band?;
                 let at = |y: f64| page.map_y(self.y_in_range(y));
                 Some((page.map_x(p.x), at(low), at(high)))
-            })
-            .collect();
-        if ends.len() < 2 {
-            return;
+            });
+            let ends: Vec<(f64, f64, f64)> = ends.collect();
+            if ends.len() < 2 {
+                continue;
+            }
+            let outline: Vec<(f64, f64)> = ends
+                .iter()
+                .map(|&(x, low, _)| (x, low))
+                .chain(ends.iter().rev().map(|&(x, _, high)| (x, high)))
+                .collect();
+            let opacity = if series.strong { 0.22 } else { 0.12 };
+            pen.area(&outline, series.ink(), opacity);
         }
-        let outline: Vec<(f64, f64)> = ends
-            .iter()
-            .map(|&(x, low, _)| (x, low))
-            .chain(ends.iter().rev().map(|&(x, _, high)| (x, high)))
-            .collect();
-        pen.area(
-            &outline,
-            series.ink(),
-            if series.strong { 0.22 } else { 0.12 },
-        );
     }
 
     pub(super) fn shown_rules(&self) -> impl Iterator<Item = &Rule> {
@@ -330,28 +341,45 @@ impl Chart {
         }
     }
 
+    /// Both intervals of a point.
+    fn draw_cross(&self, pen: &mut Pen<'_>, page: &ComputedLayout, point: &Point, ink: Ink) {
+        let (x, y) = (page.map_x(point.x), page.map_y(self.y_in_range(point.y)));
+        if let Some((low, high)) = point.band {
+            let at = |v: f64| (x, page.map_y(self.y_in_range(v)));
+            pen.line(at(low), at(high), ink, 1.6, "");
+        }
+        if let Some((low, high)) = point.x_band {
+            let clamp = |v: f64| v.clamp(self.x.scale.low, self.x.scale.high);
+            let at = |v: f64| (page.map_x(clamp(v)), y);
+            pen.line(at(low), at(high), ink, 1.6, "");
+        }
+    }
+
     fn draw_points(&self, pen: &mut Pen<'_>, page: &ComputedLayout, series: &Series) {
         let points: Vec<&Point> = self.visible(series).collect();
         let stride = points.len().div_ceil(TARGETS).max(1);
         for (index, point) in points.iter().enumerate() {
             let (x, y) = (page.map_x(point.x), page.map_y(self.y_in_range(point.y)));
             let ink = series.ink();
+            let outside = self.outside(point.y);
             let draw = |pen: &mut Pen<'_>| match series.mark {
+                Mark::Dots | Mark::Line | Mark::Crosses { .. } if outside != 0.0 => {
+                    pen.arrow((x, y), outside, ink)
+                }
                 Mark::Bars(width) => {
                     let half = (page.map_x(point.x + width) - x).abs() / 2.0;
                     let foot = page.map_y(self.y_in_range(point.base));
                     pen.rect((x - half + 0.5, y), (2.0 * half - 1.0, foot - y), ink);
                 }
+                Mark::Crosses { drawn } => {
+                    if drawn {
+                        self.draw_cross(pen, page, point, ink);
+                    }
+                    let size = if series.strong { 4.0 } else { 3.2 };
+                    pen.mark((x, y), size, series.category);
+                }
                 Mark::Dots => {
-                    if let Some((low, high)) = point.band {
-                        let at = |v: f64| (x, page.map_y(self.y_in_range(v)));
-                        pen.line(at(low), at(high), ink, 1.6, "");
-                    }
-                    if let Some((low, high)) = point.x_band {
-                        let clamp = |v: f64| v.clamp(self.x.scale.low, self.x.scale.high);
-                        let at = |v: f64| (page.map_x(clamp(v)), y);
-                        pen.line(at(low), at(high), ink, 1.6, "");
-                    }
+                    self.draw_cross(pen, page, point, ink);
                     pen.mark(
                         (x, y),
                         if series.strong { 6.0 } else { 4.8 },
@@ -431,5 +459,54 @@ mod tests {
         assert!(!page.contains("NaN") && !page.contains("<b>"));
         let file = super::super::svg_file(&chart);
         assert!(file.contains("#d55e00") && !file.contains("var("));
+    }
+
+    #[test]
+    fn what_lies_off_the_axis_is_marked_so() {
+        let at = |x: f64, y: f64| Point {
+            x,
+            y,
+            band: Some((y - 1.0, y + 1.0)),
+            tip: format!("{y} %"),
+            ..Point::default()
+        };
+        let chart = |points: Vec<Point>| Chart {
+            title: String::new(),
+            x: Axis {
+                categories: Vec::new(),
+                label: "x".into(),
+                scale: Scale::over([0.0, 4.0].into_iter(), false),
+            },
+            y: Axis {
+                categories: Vec::new(),
+                label: "y".into(),
+                scale: Scale::over([70.0, 80.0].into_iter(), false),
+            },
+            series: vec![Series {
+                name: String::new(),
+                category: 0,
+                mark: Mark::Line,
+                strong: true,
+                points,
+            }],
+            rules: Vec::new(),
+            names: Names::Hidden,
+            size: (300.0, 200.0),
+        };
+        let count = |svg: &str, what: &str| svg.matches(what).count();
+        let inside = super::super::svg_inline(
+            &chart(vec![at(0.0, 72.0), at(2.0, 74.0), at(4.0, 75.0)]),
+            "a",
+        );
+        let bands =
+            |svg: &str| count(svg, " opacity=\"0.22\"") + count(svg, " fill-opacity=\"0.22\"");
+        assert_eq!(count(&inside, "<circle"), 3);
+        assert!(bands(&inside) > 0, "{inside}");
+        let below =
+            super::super::svg_inline(&chart(vec![at(0.0, 1.0), at(2.0, 74.0), at(4.0, 1.0)]), "b");
+        // One dot, two hollow arrows with their true values, and no band on the way to them.
+        assert_eq!(count(&below, "<circle"), 1, "{below}");
+        assert_eq!(count(&below, "<title>1 %</title>"), 2);
+        assert_eq!(bands(&below), 0);
     }
 }

@@ -182,6 +182,21 @@ impl Pen<'_> {
         })));
     }
 
+    /// A hollow arrow at the edge of the axes at `(x, y)`, for what lies beyond: up where `way` is positive, else down.
+    pub fn arrow(&mut self, (x, y): (f64, f64), way: f64, ink: Ink) {
+        let (tip, foot) = (y - way * 1.0, y + way * 8.0);
+        let outline = [(x, tip), (x - 4.5, foot), (x + 4.5, foot)];
+        let (fill, stroke) = (self.colour(Ink::Back), self.colour(ink));
+        self.scene.add(Primitive::Path(Box::new(PathData {
+            d: kuva::render::render::build_path(&outline) + "Z",
+            fill: Some(fill),
+            stroke,
+            stroke_width: 1.4,
+            opacity: None,
+            stroke_dasharray: None,
+        })));
+    }
+
     /// An invisible place that shows the tip of the group it is in.
     pub fn target(&mut self, (x, y): (f64, f64), (width, height): (f64, f64)) {
         let fill = self.colour(Ink::Back);
@@ -300,6 +315,8 @@ impl Drawing for Sheet {
         let total = top + heights.iter().sum::<f64>();
         let across = columns.min(scenes.len().max(1)) as f64;
         let mut sheet = Scene::new((width * across).max(100.0), total.max(40.0));
+        // Texts of the plotting crate take the colour of the whole.
+        sheet.text_color = scenes.first().and_then(|scene| scene.text_color.clone());
         let mut pen = Pen {
             scene: &mut sheet,
             style,

@@ -20,24 +20,44 @@ type Named<'a> = (Vec<(f64, f64)>, String, Ink, &'a Series);
 type NamePlace = (Box2, TextAnchor, Option<[(f64, f64); 2]>);
 
 impl Chart {
-    /// Names of the rules, over everything else, on a ground that keeps them legible.
+    /// Names of the rules, over everything else, on a ground that keeps them legible, where they cover least of the curves.
     pub(super) fn name_rules(&self, pen: &mut Pen<'_>, page: &ComputedLayout) {
         let (left, top) = (page.margin_left, page.margin_top);
+        let right = page.width - page.margin_right;
+        let drawn = self.dotted(page);
+        let covered = |x: f64, y: f64, width: f64| {
+            let (wide, high) = ((x - 2.0, x + width + 2.0), (y - 12.0, y + 4.0));
+            let inside = |&&(px, py): &&(f64, f64)| {
+                (wide.0..=wide.1).contains(&px) && (high.0..=high.1).contains(&py)
+            };
+            drawn.iter().filter(inside).count()
+        };
         for rule in self.shown_rules().filter(|rule| !rule.name.is_empty()) {
             let width = text_width(&rule.name, TICK_SIZE);
-            let (x, y) = if rule.upright {
+            let places: Vec<(f64, f64)> = if rule.upright {
                 let x = page.map_x(rule.at);
                 let fits = x + width + 8.0 < page.width;
-                (if fits { x + 5.0 } else { x - 5.0 - width }, top + 11.0)
+                vec![(if fits { x + 5.0 } else { x - 5.0 - width }, top + 11.0)]
             } else {
                 let y = page.map_y(rule.at);
-                let x = if rule.name_right {
-                    page.width - page.margin_right - width - 6.0
-                } else {
-                    left + 6.0
-                };
-                (x, if y - top < 16.0 { y + 13.0 } else { y - 5.0 })
+                let (first, last) = (left + 6.0, right - width - 6.0);
+                let mut across: Vec<f64> = (0..=8)
+                    .map(|i| first + (last - first) * f64::from(i) / 8.0)
+                    .collect();
+                if rule.name_right {
+                    across.reverse();
+                }
+                let heights = [y - 5.0, y + 13.0].into_iter().filter(|y| y - top > 10.0);
+                let heights: Vec<f64> = heights.collect();
+                across
+                    .iter()
+                    .flat_map(|&x| heights.iter().map(move |&y| (x, y)))
+                    .collect()
             };
+            let best = places
+                .into_iter()
+                .min_by_key(|&(x, y)| covered(x, y, width));
+            let Some((x, y)) = best else { continue };
             pen.ground((x - 2.0, y - 11.0), (width + 4.0, 14.0));
             pen.text(
                 (x, y),
@@ -45,6 +65,26 @@ impl Chart {
                 Type::new(TICK_SIZE, TextAnchor::Start, Ink::Muted),
             );
         }
+    }
+
+    /// All lines as dots a few pixels apart.
+    fn dotted(&self, page: &ComputedLayout) -> Vec<(f64, f64)> {
+        const APART: f64 = 4.0;
+        let mut dots = Vec::new();
+        for series in &self.series {
+            let at = |p: &Point| (page.map_x(p.x), page.map_y(self.y_in_range(p.y)));
+            let points: Vec<(f64, f64)> = self.visible(series).map(at).collect();
+            dots.extend(points.first());
+            for pair in points.windows(2) {
+                let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+                let steps = ((x1 - x0).hypot(y1 - y0) / APART).ceil().max(1.0) as u32;
+                dots.extend((1..=steps).map(|i| {
+                    let share = f64::from(i) / f64::from(steps);
+                    (x0 + share * (x1 - x0), y0 + share * (y1 - y0))
+                }));
+            }
+        }
+        dots
     }
 
     pub(super) fn name_at_end(&self, pen: &mut Pen<'_>, page: &ComputedLayout) {
@@ -75,9 +115,16 @@ impl Chart {
             let mut kind = Type::new(NAME_SIZE, TextAnchor::Start, Ink::Name(series.category));
             kind.bold = series.strong;
             let name = fitted(&series.name, NAME_SIZE, NAME_WIDTH);
-            // The shape of its dots, once more.
+            // The shape of its dots, once more, or that it ends beyond the axis.
             if series.mark == Mark::Line {
-                pen.mark((start, y), 3.2, series.category);
+                match self
+                    .visible(series)
+                    .last()
+                    .map_or(0.0, |p| self.outside(p.y))
+                {
+                    0.0 => pen.mark((start, y), 3.2, series.category),
+                    way => pen.arrow((start, y - 4.0 * way), way, series.ink()),
+                }
             }
             pen.text((start + 8.0, y + 4.5), &name, kind);
         }

@@ -39,6 +39,8 @@ pub struct Row {
 /// Rows of stacked bars.
 #[derive(Clone, Debug)]
 pub struct Rows {
+    /// What rows are, above their names; may be empty.
+    pub rows_label: String,
     /// What the axis shows, with its unit.
     pub label: String,
     /// Unit behind a value under the pointer.
@@ -58,7 +60,9 @@ impl Drawing for Rows {
         let names = self
             .rows
             .iter()
-            .map(|r| text_width(&r.name, NAME_SIZE))
+            .map(|r| &r.name)
+            .chain([&self.rows_label])
+            .map(|name| text_width(name, NAME_SIZE))
             .fold(0.0, f64::max)
             .min(NAME_WIDTH);
         let left = names + 26.0;
@@ -85,6 +89,9 @@ impl Drawing for Rows {
         let at = |value: f64| left + width * (value / scale.high).clamp(0.0, 1.0);
         self.draw_axis(&mut pen, scale, &at, (top, bottom));
         self.draw_legend(&mut pen, &legend);
+        let label = fitted(&self.rows_label, NAME_SIZE, NAME_WIDTH);
+        let kind = Type::new(NAME_SIZE, TextAnchor::End, Ink::Muted);
+        pen.text((left - 10.0, top - 14.0), &label, kind);
         for (index, row) in self.rows.iter().enumerate() {
             let middle = top + ROW * (index as f64 + 0.5);
             self.draw_row(&mut pen, row, &at, (left, middle));
@@ -203,6 +210,7 @@ mod tests {
     #[test]
     fn rows_are_drawn_with_their_shares() {
         let rows = Rows {
+            rows_label: "users".into(),
             label: "share [%]".into(),
             unit: "%".into(),
             parts: ["deep", "<shallow>"]
@@ -227,6 +235,7 @@ mod tests {
             "deep 75",
             "&lt;shallow&gt; 25",
             "enachi",
+            "users",
             "share [%]",
             ">100<",
         ] {

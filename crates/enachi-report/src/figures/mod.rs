@@ -28,11 +28,16 @@ pub struct Figure {
 impl Figure {
     /// A figure.
     pub fn new(id: &str, title: &str, caption: String, drawing: impl Drawing + 'static) -> Self {
+        Self::boxed(id, title, caption, Box::new(drawing))
+    }
+
+    /// The same of a drawing of a kind chosen at run time.
+    pub fn boxed(id: &str, title: &str, caption: String, drawing: Box<dyn Drawing>) -> Self {
         Self {
             id: id.into(),
             title: title.into(),
             caption,
-            drawing: Box::new(drawing),
+            drawing,
         }
     }
 }

@@ -10,32 +10,70 @@ use enachi_core::profile::{Profile, Surrogate};
 /// Points of a fitted line.
 const STEPS: u32 = 120;
 
+/// What the dots of a panel are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dots {
+    /// Accuracies that the profile holds, measured at its checkpoints.
+    Measured,
+    /// Accuracies that policies achieved, at the mean of the bits that they sent.
+    Achieved,
+}
+
 /// One cut.
 pub struct FitPanel {
-    cut: String,
-    surrogate: Surrogate,
+    /// Its name.
+    pub cut: String,
+    /// (14).
+    pub surrogate: Surrogate,
     total_bits: f64,
-    /// Bits, accuracy and its interval at each checkpoint; empty where nothing was measured.
-    pub measured: Vec<[f64; 4]>,
+    /// What [`FitPanel::dots`] are.
+    pub kind: Dots,
+    /// Bits, accuracy and its interval, ascending.
+    pub dots: Vec<[f64; 4]>,
 }
 
 impl FitPanel {
-    /// A panel without measurements.
+    /// A panel without dots.
     pub fn new(cut: String, surrogate: Surrogate, total_bits: f64) -> Self {
         Self {
             cut,
             surrogate,
             total_bits,
-            measured: Vec::new(),
+            kind: Dots::Measured,
+            dots: Vec::new(),
         }
+    }
+
+    /// With `dots`, ascending in bits.
+    pub fn with(mut self, kind: Dots, dots: Vec<[f64; 4]>) -> Self {
+        (self.kind, self.dots) = (kind, dots);
+        self
+    }
+
+    /// Whether the profile holds measured accuracies of this cut.
+    pub fn is_measured(&self) -> bool {
+        self.kind == Dots::Measured && !self.dots.is_empty()
+    }
+
+    /// Largest distance of a dot to the line; `None` without any.
+    pub fn worst(&self) -> Option<f64> {
+        let curve = AccuracyCurve::fitted(&self.surrogate, self.total_bits).ok()?;
+        let off = self
+            .dots
+            .iter()
+            .map(|dot| (dot[1] - curve.accuracy(dot[0])).abs());
+        off.reduce(f64::max)
     }
 
     fn chart(&self) -> Option<Chart> {
         let curve = AccuracyCurve::fitted(&self.surrogate, self.total_bits).ok()?;
-        let last = self.measured.last().map(|m| m[0]);
-        let first = self.measured.iter().map(|m| m[0]).find(|b| *b > 0.0);
-        let end = last.unwrap_or(self.total_bits);
-        let start = first.unwrap_or(end * 1e-3);
+        let measured = self.dots.iter().filter(|_| self.is_measured());
+        let ends = || measured.clone().map(|dot| dot[0]);
+        let end = ends().last().unwrap_or(self.total_bits);
+        let least = self.dots.first().map_or(end * 1e-3, |dot| dot[0] / 2.0);
+        let start = ends()
+            .find(|bits| *bits > 0.0)
+            .unwrap_or(least.min(end * 1e-3));
         if !(end > start && start > 0.0) {
             return None;
         }
@@ -47,24 +85,21 @@ impl FitPanel {
                 ..Point::default()
             }
         });
-        let dots = self
-            .measured
-            .iter()
-            .map(|&[bits, accuracy, low, high]| Point {
-                x: bits.max(start) / 1e3,
-                y: 100.0 * accuracy,
-                band: Some((100.0 * low, 100.0 * high)),
-                tip: format!(
-                    "{}\n{} kbit: {:.1} % [{:.1}, {:.1}], fitted {:.1} %",
-                    self.cut,
-                    short(bits / 1e3),
-                    100.0 * accuracy,
-                    100.0 * low,
-                    100.0 * high,
-                    100.0 * curve.accuracy(bits)
-                ),
-                ..Point::default()
-            });
+        let dots = self.dots.iter().map(|&[bits, accuracy, low, high]| Point {
+            x: bits.max(start) / 1e3,
+            y: 100.0 * accuracy,
+            band: Some((100.0 * low, 100.0 * high)),
+            tip: format!(
+                "{}\n{} kbit: {:.1} % [{:.1}, {:.1}], fitted {:.1} %",
+                self.cut,
+                short(bits / 1e3),
+                100.0 * accuracy,
+                100.0 * low,
+                100.0 * high,
+                100.0 * curve.accuracy(bits)
+            ),
+            ..Point::default()
+        });
         let series = |category, mark, points: Vec<Point>| Series {
             name: String::new(),
             category,
@@ -72,9 +107,9 @@ impl FitPanel {
             strong: false,
             points,
         };
-        let title = match self.measured.as_slice() {
-            [] => self.cut.clone(),
-            _ => format!(
+        let title = match self.is_measured() {
+            false => self.cut.clone(),
+            true => format!(
                 "{}: {} pt r.m.s.",
                 self.cut,
                 short(self.surrogate.rmse * 100.0)
@@ -113,7 +148,7 @@ pub fn fit_figure(id: &str, network: &str, panels: &[FitPanel]) -> Option<Figure
     }
     let worst = panels
         .iter()
-        .filter(|p| !p.measured.is_empty())
+        .filter(|p| p.is_measured())
         .map(|p| p.surrogate.rmse)
         .reduce(f64::max);
     let caption = match worst {
@@ -123,7 +158,13 @@ pub fn fit_figure(id: &str, network: &str, panels: &[FitPanel]) -> Option<Figure
             short(worst * 100.0)
         ),
         None => format!(
-            "{network}: the profile consists of curves (14), Â(β) = a2 − 1/(a0 β − a1), alone; there is nothing measured to hold them against."
+            "{network}: the profile consists of curves (14), Â(β) = a2 − 1/(a0 β − a1), alone (lines); no accuracy of this network was measured.{}",
+            match panels.iter().any(|p| !p.dots.is_empty()) {
+                true =>
+                    " Dots: what policies achieved that keep to one cut and send to the end, with 95 % intervals, at the mean of their bits. As bits vary from \
+                     task to task and the lines bend, dots lie on or a little below them.",
+                false => "",
+            }
         ),
     };
     Some(Figure::new(
@@ -143,11 +184,11 @@ pub fn fit(profile: &Profile) -> Option<Figure> {
     let panels = profile.cuts.iter().filter_map(|cut| {
         let stream = cut.streams.first()?;
         let surrogate = stream.surrogate?;
-        let mut panel = FitPanel::new(cut.name.clone(), surrogate, stream.total_bits);
+        let panel = FitPanel::new(cut.name.clone(), surrogate, stream.total_bits);
         if let Some(m) = &stream.measured {
             let points =
                 (0..m.bits.len()).map(|i| [m.bits[i], m.top1[i], m.top1_low[i], m.top1_high[i]]);
-            panel.measured = points.collect();
+            return Some(panel.with(Dots::Measured, points.collect()));
         }
         Some(panel)
     });

@@ -117,7 +117,7 @@ pub fn pareto(run: &Run) -> Figure {
             + &below,
         Chart {
             title: String::new(),
-            x: axis("mean energy per task and device [mJ]", Scale::over(xs, true)),
+            x: axis("mean energy per device and frame [mJ]", Scale::over(xs, true)),
             y: axis("accuracy [%]", Scale::over(ys, false)),
             series,
             rules: vec![Rule {
@@ -191,6 +191,7 @@ pub fn cuts(run: &Run) -> Figure {
         "Where the network is split",
         "Share of tasks by cut, from the input (sent as a picture) to the whole network on the device.".into(),
         Rows {
+            rows_label: String::new(),
             label: "share of tasks [%]".into(),
             unit: "%".into(),
             rows: rows.collect(),
@@ -234,6 +235,7 @@ pub fn outcomes(run: &Run) -> Figure {
         "Share of tasks by outcome. A task that the deadline cuts is answered from what arrived."
             .into(),
         Rows {
+            rows_label: String::new(),
             label: "share of tasks [%]".into(),
             unit: "%".into(),
             parts: parts.collect(),

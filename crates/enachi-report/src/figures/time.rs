@@ -6,6 +6,13 @@ use crate::draw::ink::CATEGORIES;
 use crate::draw::scale::{Scale, short};
 use crate::run::Run;
 
+/// Where most queues are smaller than the largest by this factor, the axis is logarithmic.
+const CROWDED: f64 = 15.0;
+
+/// How a caption says what a queue shows, on either axis.
+pub const QUEUE_CAPTION: &str = "A queue that levels off keeps the allowance, one that goes on rising exceeds it. Where queues are of very \
+     different size, the axis is logarithmic and leaves out the smallest.";
+
 /// A quantity over the frames, of one policy.
 pub struct Path {
     /// Policy.
@@ -50,11 +57,18 @@ fn chart(label: &str, series: Vec<Series>, frames: f64) -> Chart {
 /// Energy queues over the frames.
 pub fn queue_chart(paths: Vec<Path>, frames: f64) -> Chart {
     let series = paths.into_iter().enumerate().map(|(i, p)| p.series(i));
-    chart(
-        "energy queue Q, mean of devices [J]",
-        series.collect(),
-        frames,
-    )
+    let series: Vec<Series> = series.collect();
+    let label = "energy queue Q, mean of devices [J]";
+    let all = || series.iter().flat_map(|s| s.points.iter().map(|p| p.y));
+    let most = all().fold(0.0, f64::max);
+    let crowded = all().filter(|q| *q < most / CROWDED).count() * 2 > all().count();
+    if !crowded {
+        return chart(label, series, frames);
+    }
+    // Queues of policies that do not look at them grow without end and would press the others together.
+    let shown = all().filter(|q| *q > most * 1e-4);
+    let y = axis(label, Scale::logarithmic(shown));
+    wide(frames_axis(frames), y, series)
 }
 
 /// Energy so far against `budget`, the allowance so far.
@@ -99,8 +113,8 @@ pub fn queues(run: &Run) -> Figure {
         "queues",
         "Energy queues",
         format!(
-            "Q of (12), before each frame, mean over devices and seeds. It is kept for every policy, whether or not the policy looks at it: \
-             a queue that levels off keeps the allowance, one that rises at a steady pace exceeds it by its slope.{}",
+            "Q of (12), before each frame, mean over devices and seeds. It is kept for every policy, whether or not the policy looks at it. \
+             {QUEUE_CAPTION}{}",
             bins_sentence(run)
         ),
         queue_chart(paths.collect(), frames),

@@ -3,8 +3,9 @@
 use super::blocks::{Block, Document, Section, Table, code, column, fact, row, section, words};
 use super::{Page, Sheets, interval, plural, published_blocks};
 use crate::ReportError;
+use crate::figures::profile::{Dots, FitPanel};
 use crate::figures::sweep as figures;
-use crate::published::compare;
+use crate::published::{Line, compare, fit};
 use crate::run::estimate::Estimate;
 use crate::sweep::{Sweep, View};
 
@@ -15,7 +16,9 @@ use crate::sweep::{Sweep, View};
 pub fn sweep_page(sweep: &Sweep) -> Result<Page, ReportError> {
     let mut sheets = Sheets::default();
     let mut sections = Vec::new();
-    let lines = compare(&sweep.ran);
+    let fits = figures::fits(sweep);
+    let mut lines = compare(&sweep.ran);
+    lines.extend(fit_line(&fits));
     if !lines.is_empty() {
         let blocks = published_blocks(&lines, &sweep.ran);
         sections.push(section("published", "Published figures", blocks));
@@ -23,12 +26,15 @@ pub fn sweep_page(sweep: &Sweep) -> Result<Page, ReportError> {
     for view in &sweep.views {
         sections.push(along(sweep, view, &mut sheets));
     }
-    let fits: Vec<Block> = figures::fits(sweep)
+    let table = fit_table(&fits);
+    let mut curves: Vec<Block> = fits
+        .figures
         .into_iter()
         .map(|figure| sheets.show(figure))
         .collect();
-    if !fits.is_empty() {
-        sections.push(section("curves", "Accuracy curves", fits));
+    if !curves.is_empty() {
+        curves.push(table);
+        sections.push(section("curves", "Accuracy curves", curves));
     }
     sections.extend(failures(sweep));
     sections.push(section("made", "How it was made", made(sweep)));
@@ -41,6 +47,67 @@ pub fn sweep_page(sweep: &Sweep) -> Result<Page, ReportError> {
     Ok(Page {
         html: document.html()?,
         figures: sheets.figures,
+    })
+}
+
+/// What becomes of the paper's figure 4; nothing where no cut has a fit.
+fn fit_line(fits: &figures::Fits) -> Option<Line> {
+    let panels = || fits.panels.iter().flat_map(|(_, panels)| panels);
+    let measured = || panels().filter(|panel| panel.is_measured());
+    let worst = measured()
+        .map(|panel| (panel.surrogate.rmse, panel.cut.as_str()))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    (panels().count() > 0).then(|| fit(worst, measured().count()))
+}
+
+/// The parameters of every fit, and how far dots lie from it.
+fn fit_table(fits: &figures::Fits) -> Block {
+    let points = |value: f64| format!("{:.2}", value * 100.0);
+    let row_of = |network: &str, panel: &FitPanel| {
+        let s = &panel.surrogate;
+        let measured = |value: f64| match panel.is_measured() {
+            true => points(value),
+            false => "–".into(),
+        };
+        row(
+            false,
+            vec![
+                network.to_owned(),
+                panel.cut.clone(),
+                format!("{:.4}", s.a0),
+                format!("{:.4}", s.a1),
+                format!("{:.4}", s.a2),
+                measured(s.rmse),
+                measured(s.max_error),
+                panel.dots.len().to_string(),
+                match panel.kind {
+                    Dots::Measured if panel.dots.is_empty() => "–".into(),
+                    Dots::Measured => "measured".into(),
+                    Dots::Achieved => "achieved".into(),
+                },
+                panel.worst().map_or("–".into(), points),
+            ],
+        )
+    };
+    let rows = fits
+        .panels
+        .iter()
+        .flat_map(|(network, panels)| panels.iter().map(move |panel| row_of(network, panel)));
+    Block::Table(Table {
+        groups: Vec::new(),
+        header: vec![
+            column("network", ""),
+            column("cut", ""),
+            column("a0", ""),
+            column("a1", ""),
+            column("a2", ""),
+            column("fit, r.m.s.", "points"),
+            column("fit, at worst", "points"),
+            column("dots", ""),
+            column("which are", ""),
+            column("farthest from the line", "points"),
+        ],
+        rows: rows.collect(),
     })
 }
 
@@ -213,7 +280,13 @@ fn drawn(sweep: &Sweep) -> String {
 fn made(sweep: &Sweep) -> Vec<Block> {
     let manifest = &sweep.data.manifest;
     let mut facts = vec![
-        fact("version", format!("enachi {}", manifest.enachi_version)),
+        fact(
+            "version",
+            format!(
+                "enachi {}, dataset format {}",
+                manifest.enachi_version, manifest.format_version
+            ),
+        ),
         code("SHA-256 of the plan", manifest.plan_sha256.clone()),
     ];
     for profile in &manifest.profiles {

@@ -261,6 +261,39 @@ fn judge(ours: Estimate, mark: f64) -> Verdict {
     }
 }
 
+/// Figure 4, (14) fitted to measured accuracies: `worst` is the largest r.m.s. error of a cut that was measured, with its name, of
+/// `cuts` that were; `None` where nothing was.
+pub fn fit(worst: Option<(f64, &str)>, cuts: usize) -> Line {
+    let (ours, verdict, why) = match worst {
+        None => (
+            "curves alone".to_owned(),
+            Verdict::Undecided,
+            "the network of this sweep consists of fitted curves; sweeps/measured.toml runs on measured accuracies",
+        ),
+        Some((rmse, cut)) => {
+            let ours = format!(
+                "{cuts} cuts, at worst {:.1} points r.m.s. ({cut})",
+                rmse * 100.0
+            );
+            match rmse <= TOO_WIDE {
+                true => (ours, Verdict::Reproduced, ""),
+                false => (
+                    ours,
+                    Verdict::NotReproduced,
+                    "more than two points r.m.s.: measured curves bend otherwise than (14), which has three parameters",
+                ),
+            }
+        }
+    };
+    Line {
+        what: "Fig. 4: (14) fits accuracy against what was sent, at every cut".into(),
+        published: "a fitted curve per cut, no errors given".into(),
+        ours,
+        verdict,
+        why: why.into(),
+    }
+}
+
 /// What the benchmark that is left out does at the points where gains are judged, and why it is left out; `None` where it was
 /// not run at any of them.
 pub fn left_out(ran: &[Ran]) -> Option<String> {

@@ -124,26 +124,22 @@ fn between(first: &First, unit: &str) -> String {
 
 /// Regimes of V.
 pub(super) fn regimes(ran: &[Ran]) -> Option<Line> {
-    // The sweep over V is the one with most values of it.
+    // The sweep over V is the one with most values of it; other sweeps may have a point of it, too.
     let mut best: Vec<&Ran> = Vec::new();
     for r in ran {
-        let alike = sweep(ran, |s| {
+        let mut alike = sweep(ran, |s| {
             Setting { v: 0.0, ..*s }
                 == Setting {
                     v: 0.0,
                     ..r.setting
                 }
         });
+        alike.sort_by(|a, b| a.setting.v.total_cmp(&b.setting.v));
+        alike.dedup_by(|a, b| a.setting.v == b.setting.v);
         if alike.len() > best.len() {
-            let mut values: Vec<f64> = alike.iter().map(|r| r.setting.v).collect();
-            values.sort_by(f64::total_cmp);
-            values.dedup();
-            if values.len() == alike.len() {
-                best = alike;
-            }
+            best = alike;
         }
     }
-    best.sort_by(|a, b| a.setting.v.total_cmp(&b.setting.v));
     if best.len() < 5 {
         return None;
     }
@@ -204,6 +200,27 @@ mod tests {
         assert!(line.ours.starts_with("3 MHz:"), "{line:?}");
         assert_eq!(line.verdict, Verdict::NotReproduced);
         assert!(!line.why.is_empty());
+    }
+
+    #[test]
+    fn regimes_are_told_though_another_sweep_has_a_point_of_them() {
+        let at = |(v, energy): &(f64, f64)| {
+            let mut here = ran(3e6, &[("enachi", 0.78, *energy)]);
+            here.setting.v = *v;
+            here
+        };
+        let values = [
+            (1.0, 0.1),
+            (10.0, 0.2),
+            (30.0, 0.25),
+            (50.0, 0.25),
+            (100.0, 0.25),
+        ];
+        let mut points: Vec<Ran> = values.iter().map(at).collect();
+        points.push(at(&(50.0, 0.25)));
+        let line = regimes(&points).expect("five values");
+        assert!(line.ours.contains("V = 30 on"), "{line:?}");
+        assert_eq!(line.verdict, Verdict::Reproduced);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::simulate::print;
 use anyhow::{Context, bail};
+use enachi_data::sweep::write_atomically;
 use enachi_report::ReportError;
 use enachi_report::draw::{png_file, svg_file};
 use enachi_report::page::{Page, run_page, sweep_page};
@@ -157,7 +158,8 @@ fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     if let Some(folder) = file.parent().filter(|f| !f.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    std::fs::write(file, bytes).with_context(|| file.display().to_string())
+    // Whole or not at all: nobody sees half a page, and what was there stays until the new one is.
+    Ok(write_atomically(file, bytes)?)
 }
 
 /// Shows that something happens; large records take seconds.

@@ -61,14 +61,17 @@ fn figure(
     of: BoundOf,
 ) -> Figure {
     let lines = policy_lines(sweep, view, |policy, i, point| {
-        let row = sweep.bounds(point).find(|row| row.policy == *policy)?;
+        let row = sweep
+            .bounds(point)
+            .iter()
+            .find(|row| row.policy == *policy)?;
         let (bound, share) = of(row);
         share.is_finite().then(|| Point {
             x: view.axis.at[i],
             y: 100.0 * share,
             tip: format!(
                 "{policy}\n{}: {:.1} % of {:.1} %, {} tasks",
-                view.axis.names[i],
+                view.axis.place(i),
                 100.0 * share,
                 100.0 * bound,
                 row.tasks

@@ -4,8 +4,8 @@ use crate::draw::scale::short;
 use crate::figures::Figure;
 use crate::figures::frame::{SLOTS_CAPTION, Trace, slot_sheet};
 use crate::figures::run::{StopPanel, stop_sheet};
-use crate::figures::time::{Path, cumulative_chart, queue_chart};
-use crate::sweep::{Sweep, View};
+use crate::figures::time::{Path, QUEUE_CAPTION, cumulative_chart, queue_chart};
+use crate::sweep::{Sweep, View, of_point};
 use enachi_core::record::StopReason;
 use enachi_data::sweep::HistogramRow;
 
@@ -18,18 +18,13 @@ pub fn detail(view: &View) -> usize {
 pub fn stops(sweep: &Sweep, view: &View) -> Option<Figure> {
     let at = detail(view);
     let point = view.points[at];
-    let slot_ms = sweep
-        .data
-        .examples
-        .iter()
-        .find(|e| e.point == point)
-        .map(|e| e.slot_s * 1e3)?;
+    let examples = of_point(&sweep.data.examples, point, |e| e.point);
+    let slot_ms = examples.first().map(|e| e.slot_s * 1e3)?;
+    let histograms = of_point(&sweep.data.histograms, point, |r| r.point);
     let panels = sweep.info(view).policies.iter().filter_map(|policy| {
         let total = sweep.row(point, policy)?.device_frames as f64;
-        let mine = |r: &&HistogramRow| {
-            r.point == point && r.policy == *policy && r.quantity == "stop_slot"
-        };
-        let bins = sweep.data.histograms.iter().filter(mine).filter_map(|r| {
+        let mine = |r: &&HistogramRow| r.policy == *policy && r.quantity == "stop_slot";
+        let bins = histograms.iter().filter(mine).filter_map(|r| {
             let reason = StopReason::from_name(&r.category)?;
             let share = 100.0 * r.count as f64 / total;
             Some((reason, r.bin_low * slot_ms, r.bin_high * slot_ms, share))
@@ -47,7 +42,7 @@ pub fn stops(sweep: &Sweep, view: &View) -> Option<Figure> {
         format!(
             "At {}: share of all tasks whose last slot lies in a stretch of {} ms of the frame, by reason; policies that send. Each panel has its own \
              height.",
-            view.axis.names[at],
+            view.axis.place(at),
             short(width)
         ),
         sheet,
@@ -59,13 +54,10 @@ pub fn over_time(sweep: &Sweep, view: &View) -> Vec<Figure> {
     let at = detail(view);
     let point = view.points[at];
     let policies = &sweep.info(view).policies;
+    let trajectories = of_point(&sweep.data.trajectories, point, |r| r.point);
     let rows = |policy: &str| {
         let policy = policy.to_owned();
-        sweep
-            .data
-            .trajectories
-            .iter()
-            .filter(move |r| r.point == point && r.policy == policy)
+        trajectories.iter().filter(move |r| r.policy == policy)
     };
     let path =
         |policy: &String, of: &dyn Fn(&enachi_data::sweep::TrajectoryRow) -> (f64, f64)| Path {
@@ -89,15 +81,12 @@ pub fn over_time(sweep: &Sweep, view: &View) -> Vec<Figure> {
     };
     let budget = path(first, &|r| (r.end_frame as f64, r.cumulative_budget_j)).points;
     let frames = budget.last().map_or(1.0, |b| b.0);
-    let place = format!("At {}.", view.axis.names[at]);
+    let place = format!("At {}.", view.axis.place(at));
     vec![
         Figure::new(
             &format!("{}-queues", view.id),
             "Energy queues",
-            format!(
-                "{place} Q of (12), mean over devices and seeds. A queue that levels off keeps the allowance, one that rises at a steady pace exceeds \
-                 it by its slope."
-            ),
+            format!("{place} Q of (12), mean over devices and seeds. {QUEUE_CAPTION}"),
             queue_chart(queues, frames),
         ),
         Figure::new(
@@ -116,16 +105,12 @@ pub fn slots(sweep: &Sweep, view: &View) -> Option<Figure> {
     let at = detail(view);
     let point = view.points[at];
     let policy = sweep.info(view).policies.first()?;
-    let example = sweep
-        .data
-        .examples
+    let example = of_point(&sweep.data.examples, point, |e| e.point)
         .iter()
-        .find(|e| e.point == point && e.policy == *policy)?;
-    let slots = sweep
-        .data
-        .slots
+        .find(|e| e.policy == *policy)?;
+    let slots = of_point(&sweep.data.slots, point, |s| s.point)
         .iter()
-        .filter(|s| s.point == point && s.policy == *policy)
+        .filter(|s| s.policy == *policy)
         .map(|s| [s.slot as f64, s.gain, s.power_w, s.power_queue_w, s.bits]);
     let trace = Trace {
         slot_s: example.slot_s,
@@ -143,7 +128,7 @@ pub fn slots(sweep: &Sweep, view: &View) -> Option<Figure> {
         "One device-frame, slot by slot",
         format!(
             "{policy} at {}: device {}, frame {}, seed {}, cut {}. {SLOTS_CAPTION}",
-            view.axis.names[at],
+            view.axis.place(at),
             example.device,
             example.frame,
             example.seed,

@@ -1,21 +1,23 @@
 //! Figures of a sweep: what each policy achieved along an axis.
 
 mod bound;
+mod compared;
 mod detail;
+mod fits;
 
 pub use bound::oracle;
+pub use compared::{difference, pareto};
 pub use detail::{over_time, slots, stops};
+pub use fits::{Fits, fits};
 
-use super::profile::{FitPanel, fit_figure};
 use super::run::cut_parts;
 use super::{Figure, axis, outcome_part};
 use crate::draw::chart::{Axis, BANDS, Chart, Mark, Names, Point, Rule, Series};
 use crate::draw::rows::{Part, Row, Rows};
 use crate::draw::scale::{Scale, short, upper_part};
-use crate::sweep::{Sweep, View};
-use enachi_core::profile::Surrogate;
+use crate::sweep::{Sweep, View, of_point};
 use enachi_core::record::Outcome;
-use enachi_data::sweep::{CurveRow, PointRow};
+use enachi_data::sweep::PointRow;
 
 /// Value and interval of a row.
 type ValueOf = fn(&PointRow) -> (f64, Option<(f64, f64)>);
@@ -40,7 +42,7 @@ struct Quantity {
 }
 
 /// How a caption says so.
-const LOWER_EDGE: &str = " What lies far below the others is at the lower edge.";
+const LOWER_EDGE: &str = " Hollow arrows at the lower edge stand for points far below it; the pointer shows their values.";
 
 fn all_values(series: &[Series]) -> Vec<f64> {
     series
@@ -48,9 +50,6 @@ fn all_values(series: &[Series]) -> Vec<f64> {
         .flat_map(|s| s.points.iter().map(|p| p.y))
         .collect()
 }
-
-/// Differences below this are not worth an axis that shows them \[points\].
-const DIFFERENCES: f64 = -12.0;
 
 /// The horizontal axis of a view.
 fn across(view: &View) -> Axis {
@@ -106,7 +105,7 @@ fn lines(sweep: &Sweep, view: &View, quantity: &Quantity) -> Vec<Series> {
             band,
             tip: format!(
                 "{policy}\n{}: {}{interval} {}",
-                view.axis.names[i],
+                view.axis.place(i),
                 short(y),
                 quantity.unit
             ),
@@ -218,7 +217,7 @@ pub fn energy(sweep: &Sweep, view: &View) -> Figure {
     let quantity = Quantity {
         id: "energy",
         title: "Energy",
-        label: "mean energy per task and device [mJ]".into(),
+        label: "mean energy per device and frame [mJ]".into(),
         unit: "mJ",
         caption: "Without the warm-up frames; bands are 95 % intervals over seeds.".into(),
         of: |r| {
@@ -252,136 +251,13 @@ pub fn bits(sweep: &Sweep, view: &View) -> Figure {
     along(sweep, view, &quantity, Vec::new())
 }
 
-/// Paired difference of accuracy to the first policy along the axis.
-pub fn difference(sweep: &Sweep, view: &View) -> Option<Figure> {
-    let policies = &sweep.info(view).policies;
-    let first = policies.first()?;
-    let lines = policy_lines(sweep, view, |policy, i, point| {
-        let pair = sweep.pair(point, policy, first)?;
-        let [y, low, high] = [
-            pair.accuracy_difference,
-            pair.accuracy_difference_low,
-            pair.accuracy_difference_high,
-        ]
-        .map(|v| v * 100.0);
-        y.is_finite().then(|| Point {
-            x: view.axis.at[i],
-            y,
-            band: Some((low, high)),
-            tip: format!(
-                "{policy}\n{}: {y:+.2} [{low:+.2}, {high:+.2}] points",
-                view.axis.names[i]
-            ),
-            ..Point::default()
-        })
-    });
-    let series = lines.into_iter().skip(1);
-    let series: Vec<Series> = series.filter(|s: &Series| !s.points.is_empty()).collect();
-    if series.is_empty() {
-        return None;
-    }
-    let ends = series
-        .iter()
-        .flat_map(|s| s.points.iter().filter_map(|p| p.band))
-        .filter(|(_, high)| *high > DIFFERENCES)
-        .flat_map(|(low, high)| [low.max(DIFFERENCES), high]);
-    let scale = Scale::over(ends, true);
-    let interval = match series.len() > BANDS {
-        true => "; the pointer shows",
-        false => ", with",
-    };
-    Some(Figure::new(
-        &format!("{}-difference", view.id),
-        "Accuracy against the first policy",
-        format!(
-            "Points by which each policy is more accurate than {first} in the same worlds{interval} the 95 % interval of the paired difference. Energies differ: \
-             see above. What is more than {:.0} points worse lies at the lower edge.",
-            -DIFFERENCES
-        ),
-        Chart {
-            title: String::new(),
-            x: across(view),
-            y: axis(format!("against {first} [points]"), scale),
-            series,
-            rules: vec![Rule {
-                at: 0.0,
-                upright: false,
-                name: first.clone(),
-                name_right: true,
-            }],
-            names: Names::AtEnd,
-            size: (900.0, 400.0),
-        },
-    ))
-}
-
-/// Accuracy against energy, each policy along the axis.
-pub fn pareto(sweep: &Sweep, view: &View) -> Figure {
-    let series = policy_lines(sweep, view, |policy, i, point| {
-        let row = sweep.row(point, policy)?;
-        Some(Point {
-            x: row.energy_settled_j * 1e3,
-            y: row.accuracy * 100.0,
-            tip: format!(
-                "{policy}\n{}: {:.2} %, {} mJ",
-                view.axis.names[i],
-                row.accuracy * 100.0,
-                short(row.energy_settled_j * 1e3)
-            ),
-            ..Point::default()
-        })
-    });
-    let all = all_values(&series);
-    let shown = upper_part(&all);
-    let least = shown.iter().copied().fold(f64::INFINITY, f64::min);
-    let (series, below): (Vec<Series>, Vec<Series>) = series
-        .into_iter()
-        .partition(|s| s.points.iter().any(|p| p.y >= least));
-    let below: Vec<&str> = below.iter().map(|s| s.name.as_str()).collect();
-    let mut caption = format!(
-        "One dot per point of the sweep, joined along {}. Up and to the left is better.",
-        view.axis.label
-    );
-    if least > all.iter().copied().fold(f64::INFINITY, f64::min) {
-        caption += " Dots far below lie at the lower edge.";
-    }
-    if !below.is_empty() {
-        caption += &format!(
-            " Not drawn, as they lie far below everywhere: {}.",
-            below.join(", ")
-        );
-    }
-    let points = || series.iter().flat_map(|s| s.points.iter());
-    let budget = budget_mj(sweep, view);
-    let (xs, ys) = (
-        Scale::over(points().map(|p| p.x).chain(budget), true),
-        Scale::over(shown.into_iter(), false),
-    );
-    Figure::new(
-        &format!("{}-pareto", view.id),
-        "Accuracy against energy",
-        caption,
-        Chart {
-            title: String::new(),
-            x: axis("mean energy per task and device [mJ]", xs),
-            y: axis("accuracy [%]", ys),
-            series,
-            rules: allowance(sweep, view, true),
-            names: Names::Beside,
-            size: (900.0, 460.0),
-        },
-    )
-}
-
 /// Where the first policy splits, along the axis.
 pub fn cuts(sweep: &Sweep, view: &View) -> Option<Figure> {
     let policy = sweep.info(view).policies.first()?;
     let rows = |point: u64| {
-        sweep
-            .data
-            .cuts
+        of_point(&sweep.data.cuts, point, |r| r.point)
             .iter()
-            .filter(move |r| r.point == point && r.policy == *policy)
+            .filter(move |r| r.policy == *policy)
     };
     let present: Vec<String> = view
         .points
@@ -415,6 +291,7 @@ pub fn cuts(sweep: &Sweep, view: &View) -> Option<Figure> {
         "Where the network is split",
         format!("Share of tasks of {policy} by cut."),
         Rows {
+            rows_label: view.axis.label.clone(),
             label: "share of tasks [%]".into(),
             unit: "%".into(),
             parts: cut_parts(&names),
@@ -462,6 +339,7 @@ pub fn outcomes(sweep: &Sweep, view: &View) -> Option<Figure> {
         "How tasks come out",
         format!("Share of tasks of {policy} by outcome."),
         Rows {
+            rows_label: view.axis.label.clone(),
             label: "share of tasks [%]".into(),
             unit: "%".into(),
             parts: parts.collect(),
@@ -510,54 +388,4 @@ pub fn fairness(sweep: &Sweep, view: &View) -> Vec<Figure> {
         along(sweep, view, &worst, Vec::new()),
         along(sweep, view, &jain, Vec::new()),
     ]
-}
-
-/// Curves of the profiles with their fits, one figure per profile.
-pub fn fits(sweep: &Sweep) -> Vec<Figure> {
-    let mut profiles: Vec<&str> = Vec::new();
-    for row in &sweep.data.curves {
-        if !profiles.contains(&row.profile.as_str()) {
-            profiles.push(&row.profile);
-        }
-    }
-    let figures = profiles.iter().enumerate().filter_map(|(index, profile)| {
-        let mut panels: Vec<FitPanel> = Vec::new();
-        let mut seen: Vec<(&str, &str)> = Vec::new();
-        let rows = || sweep.data.curves.iter().filter(|r| r.profile == *profile);
-        for row in rows().filter(|r| r.a0.is_finite() && r.fraction > 0.0) {
-            // The first stream of a cut that has a fit.
-            if seen.iter().any(|(cut, _)| *cut == row.cut) {
-                continue;
-            }
-            seen.push((&row.cut, &row.stream));
-            let mine = |r: &&CurveRow| r.cut == row.cut && r.stream == row.stream;
-            let mut panel = FitPanel::new(row.cut.clone(), surrogate(row), row.bits / row.fraction);
-            let measured = rows().filter(mine).filter(|r| r.accuracy.is_finite());
-            panel.measured = measured
-                .map(|r| [r.bits, r.accuracy, r.accuracy_low, r.accuracy_high])
-                .collect();
-            panels.push(panel);
-        }
-        for panel in &mut panels {
-            panel.measured.sort_by(|a, b| a[0].total_cmp(&b[0]));
-        }
-        let id = if index == 0 {
-            "fit".into()
-        } else {
-            format!("fit-{}", index + 1)
-        };
-        fit_figure(&id, profile, &panels)
-    });
-    figures.collect()
-}
-
-fn surrogate(row: &CurveRow) -> Surrogate {
-    Surrogate {
-        a0: row.a0,
-        a1: row.a1,
-        a2: row.a2,
-        floor: row.floor,
-        rmse: row.rmse,
-        max_error: row.max_error,
-    }
 }
