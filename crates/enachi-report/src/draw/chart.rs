@@ -18,6 +18,8 @@ const TITLE_SIZE: u32 = 14;
 pub(super) const NAME_WIDTH: f64 = 190.0;
 /// Series that all show their bands, at most.
 pub const BANDS: usize = 6;
+/// Dots of a series beyond which they are small.
+const CROWD: usize = 8;
 /// Points of a [`Mark::Path`] that answer to the pointer at most.
 const TARGETS: usize = 60;
 
@@ -382,7 +384,11 @@ impl Chart {
                     self.draw_cross(pen, page, point, ink);
                     pen.mark(
                         (x, y),
-                        if series.strong { 6.0 } else { 4.8 },
+                        match (series.strong, series.points.len() > CROWD) {
+                            (true, _) => 6.0,
+                            (false, false) => 4.8,
+                            (false, true) => 3.0,
+                        },
                         series.category,
                     );
                 }

@@ -70,10 +70,8 @@ impl FitPanel {
         let measured = self.dots.iter().filter(|_| self.is_measured());
         let ends = || measured.clone().map(|dot| dot[0]);
         let end = ends().last().unwrap_or(self.total_bits);
-        let least = self.dots.first().map_or(end * 1e-3, |dot| dot[0] / 2.0);
-        let start = ends()
-            .find(|bits| *bits > 0.0)
-            .unwrap_or(least.min(end * 1e-3));
+        let least = self.dots.first().map_or(end * 1e-3, |dot| dot[0] / 4.0);
+        let start = ends().find(|bits| *bits > 0.0).unwrap_or(least);
         if !(end > start && start > 0.0) {
             return None;
         }
@@ -162,7 +160,7 @@ pub fn fit_figure(id: &str, network: &str, panels: &[FitPanel]) -> Option<Figure
             match panels.iter().any(|p| !p.dots.is_empty()) {
                 true =>
                     " Dots: what policies achieved that keep to one cut and send to the end, with 95 % intervals, at the mean of their bits. As bits vary from \
-                     task to task and the lines bend, dots lie on or a little below them.",
+                     task to task and the lines bend, dots lie below them, most where they are steep.",
                 false => "",
             }
         ),

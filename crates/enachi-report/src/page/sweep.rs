@@ -1,7 +1,7 @@
 //! The page of a sweep.
 
 use super::blocks::{Block, Document, Section, Table, code, column, fact, row, section, words};
-use super::{Page, Sheets, interval, plural, published_blocks};
+use super::{Page, Sheets, interval, minus, plural, published_blocks};
 use crate::ReportError;
 use crate::figures::profile::{Dots, FitPanel};
 use crate::figures::sweep as figures;
@@ -74,9 +74,9 @@ fn fit_table(fits: &figures::Fits) -> Block {
             vec![
                 network.to_owned(),
                 panel.cut.clone(),
-                format!("{:.4}", s.a0),
-                format!("{:.4}", s.a1),
-                format!("{:.4}", s.a2),
+                minus(format!("{:.4}", s.a0)),
+                minus(format!("{:.4}", s.a1)),
+                minus(format!("{:.4}", s.a2)),
                 measured(s.rmse),
                 measured(s.max_error),
                 panel.dots.len().to_string(),
