@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn enachi(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_enachi"));
@@ -130,16 +131,9 @@ fn a_device_that_cannot_start_says_why() {
 }
 
 /// An edge on a free port.
-fn edge(folder: &Path) -> (Child, String) {
-    let arguments = [
-        "serve",
-        "--pki",
-        "lab",
-        "--listen",
-        "127.0.0.1:0",
-        "--seconds",
-        "60",
-    ];
+fn edge(folder: &Path, more: &[&str]) -> (Child, String) {
+    let mut arguments = vec!["serve", "--pki", "lab", "--listen", "127.0.0.1:0"];
+    arguments.extend_from_slice(more);
     let mut child = enachi(folder, &arguments).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.find_map(|line| {
@@ -154,7 +148,7 @@ fn edge(folder: &Path) -> (Child, String) {
 #[test]
 fn a_device_ends_with_its_pipe_and_reads_no_more_than_it_can() {
     let folder = lab();
-    let (mut edge, address) = edge(folder.path());
+    let (mut edge, address) = edge(folder.path(), &["--seconds", "60"]);
     let device = |list: &str| {
         let arguments = [
             "device", "camera", "--pki", "lab", "--edge", &address, "--list", "-",
@@ -181,4 +175,109 @@ fn a_device_ends_with_its_pipe_and_reads_no_more_than_it_can() {
     fails(&output, &["not.png"]);
     edge.kill().unwrap();
     edge.wait().unwrap();
+}
+
+/// Frames long enough for a busy machine.
+const SLOW: [&str; 4] = [
+    "--set",
+    "frame.length_s=0.4",
+    "--set",
+    "device.deadline_s=0.4",
+];
+
+/// Let the device do `tasks` tasks; returns what it says at the end.
+fn tasks(folder: &Path, address: &str, tasks: &str) -> String {
+    let own = ["--edge", address, "--tasks", tasks, "--must-connect"];
+    let arguments = [&["device", "camera", "--pki", "lab"], &own[..], &SLOW].concat();
+    let output = enachi(folder, &arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+#[test]
+fn records_survive_an_edge_that_is_killed_and_nothing_is_written_over_them() {
+    let folder = lab();
+    let partial = folder.path().join("r.partial.jsonl");
+    let records = ["--records", "r.parquet"];
+    let with = [&records[..], &SLOW].concat();
+    let (mut killed, address) = edge(folder.path(), &with);
+    let text = tasks(folder.path(), &address, "4");
+    assert!(text.contains("4 tasks: "), "{text}");
+    // All four have ended; they are written within a quarter of a second of the machine's time.
+    let until = Instant::now() + Duration::from_secs(60);
+    let lines = || std::fs::read_to_string(&partial).map_or(0, |text| text.lines().count());
+    while lines() < 4 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(!folder.path().join("r.parquet").exists());
+    let left = std::fs::read_to_string(&partial).unwrap();
+    let rows: Vec<serde_json::Value> = left
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 4);
+    let frames: Vec<u64> = rows.iter().map(|r| r["frame"].as_u64().unwrap()).collect();
+    assert!(
+        frames.windows(2).all(|pair| pair[0] < pair[1]),
+        "{frames:?}"
+    );
+    let energy = |row: &serde_json::Value| row["energy_local_j"].as_f64().unwrap();
+    assert!(rows.iter().all(|row| energy(row) > 0.0), "{left}");
+    // The next edge does not write over them.
+    let mut again = vec!["serve", "--pki", "lab", "--listen", "127.0.0.1:0"];
+    again.extend(records);
+    fails(
+        &enachi(folder.path(), &again).output().unwrap(),
+        &["r.partial.jsonl", "killed"],
+    );
+    assert_eq!(std::fs::read_to_string(&partial).unwrap(), left);
+    // An edge that ends as it should leaves the one file.
+    std::fs::remove_file(&partial).unwrap();
+    let (mut stopped, address) = edge(folder.path(), &with);
+    tasks(folder.path(), &address, "3");
+    let pid = stopped.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(stopped.wait().unwrap().success());
+    let rows = enachi_data::records::read_frames(&folder.path().join("r.parquet")).unwrap();
+    assert_eq!(rows.1.len(), 3);
+    assert!(!partial.exists());
+}
+
+#[test]
+fn the_demonstration_runs_says_what_it_did_and_ends_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["demo", "--devices", "2", "--seconds", "4"];
+    let output = enachi(folder.path(), &[&arguments[..], &SLOW].concat())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    assert!(text.contains("live page: http://127.0.0.1:"), "{text}");
+    // Name, tasks, right, stopped, missed, kbit, saved, mJ, budget, cuts.
+    let row = |name: &str| -> Vec<String> {
+        let is = |line: &&str| line.split_whitespace().next() == Some(name);
+        let line = text.lines().find(is);
+        let words = line.unwrap_or_else(|| panic!("no {name} in {text}"));
+        words.split_whitespace().map(str::to_owned).collect()
+    };
+    let count = |name: &str| row(name)[1].parse::<u64>().unwrap();
+    let (first, second, all) = (count("device-01"), count("device-02"), count("all"));
+    assert!(first > 0 && second > 0, "{text}");
+    assert_eq!(first + second, all);
+    // At most a task a frame of 0.4 s, and the one that is under way at the end.
+    assert!(all <= 2 * 12, "{text}");
+    let right: f64 = row("all")[2].parse().unwrap();
+    assert!((0.0..=100.0).contains(&right) && row("all")[3] == "%");
+    assert!(text.contains("answers after ") && text.contains("deadline 400 ms"));
 }
