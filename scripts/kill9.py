@@ -10,6 +10,7 @@ An edge and some devices run on loopback with the small network. Every second de
 * a device that is killed costs no other device its connection, and the others go on;
 * the edge's file of energy accounts never goes back, and a device never goes on below what it has written down itself, or, without
   a file of its own, below what the edge has written down;
+* what an edge that is killed leaves of its records are whole lines, and some edge leaves some;
 * every answer that a device takes from the edge is the one that the edge logged for that process of the device and that task.
 
 Exits with 1 where one of these fails. Needs nothing but Python 3 and the built `enachi`.
@@ -20,13 +21,12 @@ import bisect
 import datetime
 import json
 import pathlib
+import processes
 import random
 import re
 import shutil
-import signal
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -69,8 +69,7 @@ class Process:
     def start(self):
         self.generation += 1
         self.starts.append(time.time())
-        with open(self.log(), "wb") as log, open(self.out(), "wb") as out:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=log)
+        self.process = processes.start(self.command(), self.log(), self.out())
 
     def kill(self):
         if self.process.poll() is not None:
@@ -79,12 +78,7 @@ class Process:
         self.process.wait()
 
     def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        try:
-            code = self.process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            code = "none: it had to be killed"
+        [code] = processes.stop([self.process], PATIENCE_S)
         if code != 0:
             self.lab.fail(f"{self.name}: exit code {code} at the end, see {self.log()}")
 
@@ -98,15 +92,8 @@ class Edge(Process):
         ]  # fmt: skip
 
     def wait_listening(self):
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
-            if b"listening on" in self.log().read_bytes():
-                return
-            if self.process.poll() is not None:
-                self.lab.fail(f"edge: does not start again: {self.log().read_text()[-400:]}")
-                return
-            time.sleep(0.01)
-        self.lab.fail("edge: is not listening after 30 s")
+        if not processes.said(self.process, self.log(), "listening on", PATIENCE_S):
+            self.lab.fail(f"edge: does not start again: {self.log().read_text()[-400:]}")
 
     def answers(self):
         """What this process has logged: (device, process of the device, task) -> class."""
@@ -187,8 +174,7 @@ class Lab:
         self.queues = folder / "queues.txt"
         self.failures = []
         names = [f"device-{index}" for index in range(devices)]
-        for arguments in (["init", folder / "lab"], ["admit", folder / "lab", *names]):
-            subprocess.run([program, "pki", *arguments], check=True, stdout=subprocess.DEVNULL)
+        processes.certificates(program, folder / "lab", names)
         self.edge = Edge(self, "edge")
         self.devices = [Device(self, index) for index in range(devices)]
         self.named = {device.name: device for device in self.devices}
@@ -321,6 +307,15 @@ def torture(args, folder, lab):
     # An edge may die between sending the answers of one frame and logging them.
     if taken["unlogged"] > args.devices * edge_kills:
         lab.fail(f"{taken['unlogged']} answers that the edge has not logged")
+    left = 0
+    for path in folder.glob("records-*.partial.jsonl"):
+        lines = path.read_text().splitlines(keepends=True)
+        left += len(lines)
+        # Only the last may be cut, where the kill came in the middle of a write.
+        for line in lines[:-1]:
+            json.loads(line)
+    if edge_kills > 5 and left == 0:
+        lab.fail("killed edges have left no records")
     for path in folder.glob("*.log"):
         if b"panicked" in path.read_bytes():
             lab.fail(f"{path}: a panic")
@@ -340,7 +335,7 @@ def torture(args, folder, lab):
         if times:
             print(f"served again      after a kill of the {side}: median {statistics.median(times):.2f} s, longest {max(times):.2f} s"
                   " (from its restart)")  # fmt: skip
-    print(f"records at end    {written[1] if written else 'none'}; {len(lab.failures)} failures")
+    print(f"records           {left} left by killed edges, {written[1] if written else 'none'} at the end; {len(lab.failures)} failures")
     return 1 if lab.failures else 0
 
 

@@ -15,10 +15,9 @@ import argparse
 import json
 import os
 import pathlib
+import processes
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -45,13 +44,10 @@ def pss_mb(pid):
 
 def started(process, log, what):
     """The text that matches `what` in a log that grows."""
-    until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None:
-        found = re.search(what, log.read_text())
-        if found:
-            return found
-        time.sleep(0.05)
-    raise SystemExit(f"not started: {log.read_text()[-500:]}")
+    found = processes.said(process, log, what, 60)
+    if found is None:
+        raise SystemExit(f"not started: {log.read_text()[-500:]}")
+    return found
 
 
 def state(page):
@@ -63,19 +59,17 @@ def run(args, folder):
     program = str(args.program.resolve())
     names = [f"device-{index:02}" for index in range(args.devices)]
     lab = folder / "lab"
-    for arguments in (["init", lab], ["admit", lab, *names]):
-        subprocess.run([program, "pki", *arguments], check=True, stdout=subprocess.DEVNULL)
+    processes.certificates(program, lab, names)
     cell = [word for pair in args.set for word in ("--set", pair)]
-    processes = []
+    running = []
 
     def distance(index):
         return 40 + 200 * index / args.devices
 
     def start(log, *arguments, niceness=0):
-        with open(folder / log, "wb") as out:
-            words = ["nice", "-n", str(niceness), program, *arguments, *cell]
-            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        processes.append(process)
+        words = ["nice", "-n", str(niceness), program, *arguments, *cell]
+        process = processes.start(words, folder / log)
+        running.append(process)
         return process
 
     try:
@@ -101,14 +95,7 @@ def run(args, folder):
         time.sleep(2.0)
         return watch(args, page, edge, devices)
     finally:
-        for process in reversed(processes):
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-        for process in reversed(processes):
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        processes.stop(running[::-1], 20)
 
 
 def watch(args, page, edge, devices):

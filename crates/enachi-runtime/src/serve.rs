@@ -34,8 +34,11 @@ pub struct ServeOptions {
     pub stop: Arc<AtomicBool>,
 }
 
-/// Takes records that are new; an error says why it cannot.
-pub struct Sink(pub Box<dyn FnMut(&[FrameRecord]) -> Result<(), String> + Send>);
+/// Writes records; an error says why it cannot.
+type Write = dyn FnMut(&[FrameRecord]) -> Result<(), String> + Send;
+
+/// Takes records that are new.
+pub struct Sink(pub Box<Write>);
 
 impl std::fmt::Debug for Sink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

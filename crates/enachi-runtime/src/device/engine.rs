@@ -1,22 +1,17 @@
 //! The engine itself.
 
+use super::Work;
 use super::radio::{Path, Radio};
-use super::{Outgoing, Work};
+use super::sending::Sending;
 use crate::cell;
-use enachi_core::packet::{Link, Never, Sender, Window};
 use enachi_core::queue::EnergyQueue;
 use enachi_core::task::{Candidate, TaskGrant};
-use enachi_proto::datagram::{End, Prefix, write_progress};
 use enachi_proto::message::{
-    Account, Answer, Grant, Hello, Offer, Refuse, Regrant, Report, Scored, Waiting, Welcome,
+    Account, Answer, Grant, Hello, Offer, Refuse, Report, Scored, Waiting, Welcome,
 };
 use enachi_proto::{DeviceEvent, DeviceSession, ProtocolError, SessionError};
 use enachi_sim::deployment::Deployment;
-use enachi_sim::runner::sends;
 use enachi_sim::scenario::Packet;
-use enachi_sim::upload::{Law, Upload};
-use enachi_sim::world::Gains;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How a device runs.
@@ -98,53 +93,6 @@ pub(super) struct Running {
     pub(super) tasks: Option<Waiting>,
     /// The slot that comes next.
     pub(super) next_slot: u32,
-}
-
-pub(super) struct Sending {
-    pub(super) sender: Sender,
-    pub(super) outgoing: Outgoing,
-    pub(super) sent: usize,
-    pub(super) link: Link,
-    pub(super) law: Law,
-    pub(super) gains: Gains,
-    pub(super) sends: bool,
-    /// Whether plans within the frame may change its band and power.
-    pub(super) planned: bool,
-    /// Such changes that are still to come, by slot.
-    pub(super) regrants: VecDeque<Regrant>,
-    /// Changes that have come into force.
-    pub(super) regranted: u32,
-}
-
-/// Most changes of band and power that wait for their slots; the oldest give way.
-const MOST_REGRANTS: usize = 8;
-
-/// What the simulator calls the upload of a running task.
-fn upload<'u>(
-    deployment: &'u Deployment,
-    packet: &'u Packet,
-    radio: &'u impl Radio,
-    running: &'u Running,
-    candidate: &'u Candidate,
-    window: Window,
-    (task, image): (f64, Option<usize>),
-) -> Upload<'u> {
-    let (world, device) = radio.world();
-    Upload {
-        deployment,
-        world,
-        packet,
-        device,
-        frame: running.task,
-        candidate,
-        grant: &running.granted,
-        window,
-        local: running.gain.local,
-        known: running.gain.told,
-        energy_queue_j: running.queue_j,
-        task,
-        image: image.unwrap_or(0),
-    }
 }
 
 /// The device.
@@ -465,174 +413,6 @@ impl<W: Work, R: Radio> Device<W, R> {
         let device = &self.deployment.devices[self.place()];
         let cut = usize::from(choice.cut);
         Some(self.deployment.candidate(device, cut, stream, 0, 0..0))
-    }
-
-    fn begin_upload(
-        &mut self,
-        running: &Running,
-        candidate: &Candidate,
-        upload_end_s: f64,
-    ) -> Result<Sending, String> {
-        let slot_s = self.deployment.scenario.frame.slot_s;
-        let mut window = Window::between(running.ready_s, upload_end_s, slot_s);
-        let sends = sends(&running.granted);
-        let drawn = self.work.draw(running.task, Some(candidate));
-        let Self {
-            deployment,
-            packet,
-            radio,
-            work,
-            ..
-        } = self;
-        let mut upload = upload(deployment, packet, radio, running, candidate, window, drawn);
-        // A plan within the frame may still find band for it.
-        let planned = self.replan_slots > 0 && upload.stream().is_divisible();
-        if !sends && !planned {
-            window.end = window.first;
-            upload.window = window;
-        }
-        let outgoing = work.head(&upload)?;
-        let link = upload.link(running.granted.bandwidth_hz);
-        let reference_w = running.granted.reference_power_w;
-        Ok(Sending {
-            sender: Sender::new(window, reference_w, &outgoing),
-            law: upload.law(&link, reference_w),
-            gains: self.radio.gains(running.task, running.gain.local),
-            sent: 0,
-            sends,
-            planned,
-            regrants: VecDeque::new(),
-            regranted: 0,
-            outgoing,
-            link,
-        })
-    }
-
-    /// Keep a change of band and power until its slot; it takes the place of those that were to hold from there on.
-    fn regranted(&mut self, regrant: Regrant) {
-        let running = self.running.as_mut().filter(|r| r.task == regrant.task);
-        let Some(sending) = running.and_then(|r| r.upload.as_mut()) else {
-            return;
-        };
-        sending.regrants.retain(|known| known.slot < regrant.slot);
-        if sending.regrants.len() >= MOST_REGRANTS {
-            sending.regrants.pop_front();
-        }
-        sending.regrants.push_back(regrant);
-    }
-
-    /// Band and power that hold from `slot` on.
-    fn regrant(&mut self, slot: u32) {
-        let Some(running) = self.running.as_mut() else {
-            return;
-        };
-        let (Some(candidate), Some(sending)) = (&running.candidate, running.upload.as_mut()) else {
-            return;
-        };
-        let mut due = None;
-        while sending.regrants.front().is_some_and(|r| r.slot <= slot) {
-            due = sending.regrants.pop_front();
-        }
-        let Some(Regrant {
-            bandwidth_hz,
-            reference_power_w,
-            ..
-        }) = due
-        else {
-            return;
-        };
-        let drawn = self.work.draw(running.task, Some(candidate));
-        let window = sending.sender.window();
-        let upload = upload(
-            &self.deployment,
-            &self.packet,
-            &self.radio,
-            running,
-            candidate,
-            window,
-            drawn,
-        );
-        let link = upload.link(bandwidth_hz);
-        let law = upload.law(&link, reference_power_w);
-        if let Some(sending) = running.upload.as_mut() {
-            (sending.link, sending.law) = (link, law);
-            sending.sender.set_reference_w(reference_power_w);
-            sending.regranted += 1;
-            sending.sends = bandwidth_hz > 0.0 && reference_power_w > 0.0;
-        }
-    }
-
-    /// Run slot `slot` of the task in hand and hand its datagrams to `send`. The slots of a task must ascend.
-    pub fn slot(&mut self, slot: u32, mut send: impl FnMut(&[u8])) {
-        self.regrant(slot);
-        let Some(running) = self.running.as_mut() else {
-            return;
-        };
-        running.next_slot = slot + 1;
-        let (Some(upload), Some(candidate)) = (running.upload.as_mut(), &running.candidate) else {
-            return;
-        };
-        if !upload.sends || !self.session.may_send(running.task) && !upload.sender.released() {
-            return;
-        }
-        let carrier = self
-            .radio
-            .carrier(running.gain.local.mean_gain, upload.link.slot_s);
-        if let Some((link, law)) = carrier {
-            (upload.link, upload.law) = (link, law);
-        }
-        let Sending {
-            sender,
-            outgoing,
-            link,
-            gains,
-            ..
-        } = upload;
-        macro_rules! with_law {
-            ($law:expr) => {
-                sender.advance(
-                    slot..slot + 1,
-                    link,
-                    $law,
-                    &Never,
-                    0,
-                    &*outgoing,
-                    gains,
-                    &mut (),
-                )
-            };
-        }
-        // The slot loop is compiled for each law.
-        match &upload.law {
-            Law::Tracking(law) => with_law!(law),
-            Law::Printed(law) => with_law!(law),
-            Law::Constant(law) => with_law!(law),
-            Law::WaterFilling(law) => with_law!(law),
-        }
-        let reached = upload.sender.checkpoint();
-        let prefix = Prefix {
-            task: running.task,
-            cut: candidate.cut as u16,
-            slot,
-            end: End::Nothing,
-        };
-        if reached > upload.sent {
-            let chunks = upload.sent..reached;
-            upload.sent = reached;
-            upload
-                .outgoing
-                .datagrams(chunks, prefix, &mut self.buffer, &mut send);
-        }
-        // The edge is about to plan again.
-        let plans = upload.planned && (slot + 1).is_multiple_of(self.replan_slots);
-        if plans && !upload.sender.released() {
-            let end = End::Slot;
-            let begun = upload.outgoing.begun(&upload.sender);
-            let told = write_progress(&mut self.buffer, Prefix { end, ..prefix }, begun);
-            if let Some(length) = told {
-                send(&self.buffer[..length]);
-            }
-        }
     }
 
     /// The deadline of the task in hand has passed: end it without the edge's answer.

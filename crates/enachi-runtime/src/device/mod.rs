@@ -7,6 +7,7 @@ mod live;
 mod outgoing;
 mod radio;
 mod replay;
+mod sending;
 
 pub use engine::{Device, DeviceOptions, Finished, Signal};
 pub use live::{Input, Inputs, LiveWork};
