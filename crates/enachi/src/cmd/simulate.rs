@@ -367,10 +367,19 @@ fn report(
         text += &group_table(deployment, summary).trim_fmt();
     }
     text += &format!(
-        "\n\naccuracy: share of right answers, 95 % interval over images and seeds; against {}: paired difference in points\n\
+        "\n\naccuracy: share of right answers, 95 % interval over {}; against {}: paired difference in points\n\
          energy: mean per device and frame; settled: without the first {} frames, while the energy queue fills\n\
          cut: ended by the batch barrier; stop: released early{}\n\
          {} device-frames and {:.1} M slots in {:.1} s\n\n",
+        match (
+            deployment.networks.iter().all(|n| n.images == 0),
+            scenario.seeds
+        ) {
+            (true, 1) => "the frames of one seed",
+            (true, _) => "frames within seeds, and seeds",
+            (false, 1) => "the images of one seed",
+            (false, _) => "images and seeds",
+        },
         summary.policies.first().map_or("", |p| p.policy.as_str()),
         scenario.warmup_frames,
         if scenario.edge.workers.is_some() {

@@ -178,7 +178,7 @@ fn notes(data: &Dataset) -> String {
         .map(|row| (row.accuracy_high - row.accuracy_low) / 2.0)
         .fold(0.0, f64::max);
     let mut text = format!(
-        "accuracy: right answers; 95 % intervals over images and seeds are at most ±{:.1} points wide\n\
+        "accuracy: right answers; 95 % intervals are at most ±{:.1} points wide\n\
          settled energy: mean per device and frame after the warm-up\n\
          accuracy less ...: paired, in the same worlds; ± half the 95 % interval\n",
         widest * 100.0
