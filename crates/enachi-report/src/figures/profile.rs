@@ -69,7 +69,7 @@ impl FitPanel {
         let curve = AccuracyCurve::fitted(&self.surrogate, self.total_bits).ok()?;
         let measured = self.dots.iter().filter(|_| self.is_measured());
         let ends = || measured.clone().map(|dot| dot[0]);
-        let end = ends().last().unwrap_or(self.total_bits);
+        let end = ends().next_back().unwrap_or(self.total_bits);
         let least = self.dots.first().map_or(end * 1e-3, |dot| dot[0] / 4.0);
         let start = ends().find(|bits| *bits > 0.0).unwrap_or(least);
         if !(end > start && start > 0.0) {

@@ -145,7 +145,7 @@ fn published_blocks(lines: &[Line], ran: &[Ran]) -> Vec<Block> {
              as accurate; what gains are against the easiest one stands behind the semicolon and decides nothing.",
         ),
     ];
-    blocks.extend(left_out(ran).map(|text| note(text)));
+    blocks.extend(left_out(ran).map(note));
     blocks
 }
 

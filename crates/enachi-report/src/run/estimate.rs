@@ -198,7 +198,7 @@ mod tests {
             frames: 1.0,
             tasks: 1.0,
             right: 1.0,
-            energy_j: f64::from(i / 2 % 2) + if i % 2 == 0 { 0.01 } else { -0.01 },
+            energy_j: f64::from(i / 2 % 2) + if i.is_multiple_of(2) { 0.01 } else { -0.01 },
         };
         let tallies = [tally((0..400).map(cell).collect())];
         let found = estimates(&tallies, |t| &t.cells, Design::Nested, 2, 1, 2000);
