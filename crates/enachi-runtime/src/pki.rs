@@ -200,6 +200,10 @@ fn fingerprint(der: &[u8]) -> String {
 }
 
 fn set_validity(params: &mut CertificateParams, days: u32) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "certificates are dated by the wall clock"
+    )]
     let now = OffsetDateTime::now_utc();
     // Clocks of small devices are not exact.
     params.not_before = now - Duration::hours(1);
@@ -298,6 +302,10 @@ pub fn credentials(folder: &Path, name: &str) -> Result<Credentials, PkiError> {
 /// Look at a certificate as the other side will.
 fn accepted(found: &Credentials, edge: bool) -> Result<(), rustls::Error> {
     let (roots, provider) = (found.roots()?, provider());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "certificates are dated by the wall clock"
+    )]
     let now = UnixTime::now();
     let general = |e: VerifierBuilderError| rustls::Error::General(e.to_string());
     if edge {
