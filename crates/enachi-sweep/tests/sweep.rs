@@ -136,6 +136,34 @@ fn figures_are_those_of_the_simulator() {
 }
 
 #[test]
+fn one_seed_has_an_interval_only_of_what_its_frames_tell() {
+    let (folder, out) = workplace();
+    let sweep = sweep(folder.path(), SWEEP).set(&["seeds=1".into()]);
+    sweep
+        .run(&out, &options(Shard::WHOLE, 2), &Unwatched)
+        .expect("runs");
+    merge(&out, &[]).expect("merges");
+    let data = Dataset::read(&out).expect("readable");
+    for row in data.points.iter().filter(|r| r.accuracy > 0.1) {
+        // Thirty frames, of which some are wrong; with several devices a frame counts as a whole.
+        assert!(row.accuracy_low < row.accuracy_high, "{row:?}");
+        for end in [
+            row.energy_settled_low_j,
+            row.energy_settled_high_j,
+            row.bits_low,
+            row.bits_high,
+        ] {
+            assert!(end.is_nan(), "{row:?}");
+        }
+    }
+    assert!(data.points.iter().any(|r| r.accuracy > 0.1));
+    for pair in &data.pairs {
+        assert!(pair.accuracy_difference_low.is_finite());
+        assert!(pair.energy_settled_difference_low_j.is_nan());
+    }
+}
+
+#[test]
 fn tables_agree_with_each_other() {
     let (folder, out) = workplace();
     sweep(folder.path(), SWEEP)
@@ -302,6 +330,15 @@ fn tables_agree_with_each_other() {
         let back = back.expect("both orders");
         assert_eq!(pair.accuracy_difference, -back.accuracy_difference);
         assert!(pair.accuracy_difference_low <= pair.accuracy_difference_high);
+        for (there, back) in [
+            (pair.accuracy_difference_low, back.accuracy_difference_high),
+            (
+                pair.energy_settled_difference_low_j,
+                back.energy_settled_difference_high_j,
+            ),
+        ] {
+            assert_eq!(there, -back);
+        }
     }
     // ENACHI (14) itself.
     for row in &data.curves {

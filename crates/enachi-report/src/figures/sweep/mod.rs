@@ -181,6 +181,19 @@ pub fn accuracy(sweep: &Sweep, view: &View) -> Figure {
     along(sweep, view, &quantity, Vec::new())
 }
 
+/// How a caption tells what is known of energies and bits.
+fn over_seeds(sweep: &Sweep, view: &View) -> &'static str {
+    let policies = &sweep.info(view).policies;
+    let several = view.points.iter().any(|point| {
+        let mut rows = policies.iter().filter_map(|p| sweep.row(*point, p));
+        rows.any(|row| row.seeds > 1)
+    });
+    match several {
+        true => "bands are 95 % intervals over seeds",
+        false => "one seed gives no interval of it",
+    }
+}
+
 fn clusters(sweep: &Sweep) -> &'static str {
     let curves = sweep.data.manifest.profiles.iter().all(|p| p.curve_only);
     if curves { "frames" } else { "images" }
@@ -219,7 +232,7 @@ pub fn energy(sweep: &Sweep, view: &View) -> Figure {
         title: "Energy",
         label: "mean energy per device and frame [mJ]".into(),
         unit: "mJ",
-        caption: "Without the warm-up frames; bands are 95 % intervals over seeds.".into(),
+        caption: format!("Without the warm-up frames; {}.", over_seeds(sweep, view)),
         of: |r| {
             let band = (1e3 * r.energy_settled_low_j, 1e3 * r.energy_settled_high_j);
             // One seed has no interval.
@@ -239,7 +252,10 @@ pub fn bits(sweep: &Sweep, view: &View) -> Figure {
         title: "Bits delivered",
         label: "mean bits per task [kbit]".into(),
         unit: "kbit",
-        caption: "Mean over tasks, nothing sent included; bands are 95 % intervals over seeds. Logarithmic.".into(),
+        caption: format!(
+            "Mean over tasks, nothing sent included; {}. Logarithmic.",
+            over_seeds(sweep, view)
+        ),
         of: |r| {
             let band = (r.bits_low / 1e3, r.bits_high / 1e3);
             (r.bits / 1e3, (r.bits_low > 0.0).then_some(band))
