@@ -35,14 +35,17 @@ impl Peer {
         }
     }
 
+    /// A line, as soon as the edge has a place for it.
     fn line(&self, edge: &RunningEdge) -> Line {
-        connect(
-            self.runtime.handle(),
-            edge.address,
-            &self.credentials,
-            PATIENCE,
-        )
-        .unwrap()
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let handle = self.runtime.handle();
+            match connect(handle, edge.address, &self.credentials, PATIENCE) {
+                Ok(line) => return line,
+                Err(error) => assert!(Instant::now() < until, "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// A line on which the edge has said welcome.
