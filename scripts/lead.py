@@ -4,7 +4,7 @@
     scripts/lead.py [ladder] [settings] [least] [--quick] [--binary target/release/enachi]
 
 Without a name, all three. `ladder`: from the picture at equal shares to `enachi-max` one step at a time, each paired with the step before
-it. `settings`: every policy in the settings of the issue of a thirtieth and a tenth of the paper's band, with and without the
+it. `settings`: every policy on a thirtieth and a tenth of the paper's band, with and without the
 picture, with and without a modem's ceiling. `least`: the smallest band that still holds the paper's accuracy. Accuracy and energy
 are those after the warm-up, paired differences those of the whole run. `--quick` takes a fifth of the frames.
 """
