@@ -192,13 +192,14 @@ pub struct Standing {
 
 impl Standing {
     /// Share of the band and mean signal-to-noise ratio that the device was last planned at; of one that got nothing, those
-    /// that it would have on `equal_hz` at the last plan's price.
+    /// that it would have in the place of a sender, on `senders_hz` at the last plan's price. Were it judged at another share of
+    /// the band than senders are, plans would prefer one or the other for nothing but that, and change places all the time.
     fn outlook(
         &self,
         situation: &Situation,
         device: &DeviceProblem,
         time_s: f64,
-        equal_hz: f64,
+        senders_hz: f64,
         price: f64,
     ) -> (f64, f64) {
         let radio = &situation.radio;
@@ -206,8 +207,8 @@ impl Standing {
         let (band_hz, snr) = if snr > 0.0 {
             (self.reserved_hz, snr)
         } else {
-            let snr = snr_at_price(radio, device, time_s, price, equal_hz);
-            (equal_hz, snr)
+            let snr = snr_at_price(radio, device, time_s, price, senders_hz);
+            (senders_hz, snr)
         };
         (band_hz / situation.bandwidth_hz, snr)
     }
@@ -448,6 +449,26 @@ impl Replanner {
         }
     }
 
+    /// Mean band of those that the last plan lets send after slot `effect`; if there are none, equal shares \[Hz\].
+    fn senders_hz(&self, bandwidth_hz: f64, effect: u32) -> f64 {
+        let open = || {
+            self.standings
+                .iter()
+                .filter(|party| party.open_after(effect))
+        };
+        let sends = |party: &&Standing| party.reserved_hz > 0.0 && party.reference_w > 0.0;
+        match open().filter(sends).count() {
+            0 => bandwidth_hz / open().count().max(1) as f64,
+            count => {
+                open()
+                    .filter(sends)
+                    .map(|party| party.reserved_hz)
+                    .sum::<f64>()
+                    / count as f64
+            }
+        }
+    }
+
     /// P1.2 for what is left from slot `effect` on.
     pub fn plan<P: Party>(
         &mut self,
@@ -462,9 +483,7 @@ impl Replanner {
         let mut free_hz = situation.bandwidth_hz;
         self.standings.clear();
         self.standings.extend(parties.iter().map(Party::standing));
-        let open = |party: &&Standing| party.open_after(effect);
-        let open_count = self.standings.iter().filter(open).count();
-        let equal_hz = situation.bandwidth_hz / open_count.max(1) as f64;
+        let senders_hz = self.senders_hz(situation.bandwidth_hz, effect);
         for (index, party) in self.standings.iter().enumerate() {
             if !party.open_after(effect) {
                 continue;
@@ -486,7 +505,7 @@ impl Replanner {
             };
             let (mut share, mut snr) = (0.0, 0.0);
             if self.replanning == Replanning::StoppingAware {
-                (share, snr) = party.outlook(situation, &device, time_s, equal_hz, self.price);
+                (share, snr) = party.outlook(situation, &device, time_s, senders_hz, self.price);
                 device.gain *= rate_share(party.fading, snr);
             }
             let curves = tables.of(party.stream, party.image, share, snr);
