@@ -54,6 +54,7 @@ def ladder(binary, frames):
         ("ResNet-50, 25 alike, 0.67 MHz, 300 ms", MEASURED, [*crowd, users(25)]),
         ("ResNet-50, 25 near and far, 0.67 MHz, 300 ms", MEASURED, [*crowd, spread(25)]),
         ("the same, no picture", MEASURED, [*crowd, spread(25), HIDDEN]),
+        ("the same, 0.25 MHz", MEASURED, [*crowd, spread(25), HIDDEN, "channel.bandwidth_hz=0.25e6"]),
     ]:
         cells = [figures(simulate(binary, scenario, sets, [LADDER[0][0]])[0])]
         for (before, _), (name, _) in zip(LADDER, LADDER[1:]):

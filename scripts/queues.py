@@ -18,7 +18,7 @@ from runs import ROOT, command, run, simulate
 MEASURED, DEFAULT = "scenarios/measured.toml", "scenarios/default.toml"
 POLICIES = ["enachi", "enachi-mux", "enachi-max"]
 SCARCE = ["channel.bandwidth_hz=2e5", "frames=400", "warmup_frames=200", "seeds=2"]
-NARROW = ["task.v=50", "channel.bandwidth_hz=33e3", "frames=1000", "warmup_frames=200", "seeds=4"]
+NARROW = ["task.v=50", "channel.bandwidth_hz=12e3", "frames=1000", "warmup_frames=200", "seeds=4"]
 SETTLED = "task.queue_start=\"settled\""
 # Frames over which energy is averaged to tell whether a queue has settled.
 BLOCK = 100
@@ -36,7 +36,7 @@ def head(first, columns):
 def start(binary):
     head("setting, queues start", POLICIES)
     for label, scenario, sets in [
-        ("measured.toml, 33 kHz", MEASURED, NARROW),
+        ("measured.toml, 12 kHz, V = 50", MEASURED, NARROW),
         ("default, 0.2 MHz", DEFAULT, SCARCE),
     ]:
         for name, more in [("empty", []), ("settled", [SETTLED])]:
