@@ -6,7 +6,7 @@
 Without a name, all three. `ladder`: from the picture at equal shares to `enachi-max` one step at a time, each paired with the step before
 it. `settings`: every policy on a thirtieth and a tenth of the paper's band, with and without the
 picture, with and without a modem's ceiling. `least`: the smallest band that still holds the paper's accuracy. Accuracy and energy
-are those after the warm-up, paired differences those of the whole run. `--quick` takes a fifth of the frames.
+are those after the warm-up, intervals and paired differences those of the whole run. `--quick` takes a fifth of the frames.
 """
 import argparse
 import json
@@ -66,7 +66,7 @@ def ladder(binary, frames):
 def settings(binary, frames):
     print("\n| setting | " + " | ".join(POLICIES) + " |")
     print("|" + "---|" * (len(POLICIES) + 1))
-    one, many = frames(1000, 200, 10), frames(300, 150, 1)
+    one, many = frames(1000, 200, 10), frames(1000, 200, 1)
     for label, sets in [
         ("1 user, 0.1 MHz, 100 ms", [*one, "channel.bandwidth_hz=1e5", "device.deadline_s=0.1"]),
         ("1 user, 33 kHz, 300 ms", [*one, "channel.bandwidth_hz=33e3"]),
@@ -79,15 +79,16 @@ def settings(binary, frames):
         ("1 user, 0.1 MHz, 300 ms, no picture, at most 7.4", [*one, "channel.bandwidth_hz=1e5", HIDDEN, CAPPED]),
     ]:
         found = simulate(binary, MEASURED, sets, POLICIES)
-        cells = [figures(found[0])] + [f"{figures(p)}, {points(p)}" for p in found[1:]]
+        low, high = (100 * found[0][f"accuracy_{end}"] for end in ("low", "high"))
+        cells = [f"{figures(found[0])}, [{low:.1f}, {high:.1f}]"] + [f"{figures(p)}, {points(p)}" for p in found[1:]]
         print(f"| {label} | " + " | ".join(cells) + " |", flush=True)
 
 
 def least(binary, frames):
     print("\n| accuracy to hold | " + " | ".join(POLICIES) + " |")
     print("|" + "---|" * (len(POLICIES) + 1))
-    one = frames(1000, 500, 4)
-    crowd = frames(400, 200, 1)
+    one = frames(1000, 200, 10)
+    crowd = frames(400, 200, 3)
     for label, accuracy, low, sets in [
         ("72.5 % in 100 ms, 1 user", 0.725, 1e4, [*one, "device.deadline_s=0.1"]),
         ("76 % in 300 ms, 1 user", 0.76, 4e3, one),

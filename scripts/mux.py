@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 """enachi-mux and enachi-max beside enachi on a grid of users, band and deadline: accuracy, paired difference, settled energy.
 
-    scripts/mux.py users | grid [--binary target/release/enachi]
+    scripts/mux.py users | predicted | grid [--binary target/release/enachi]
 
 `users` and `grid` run scenarios/paper.toml with an edge that stops a device exactly when its answer turns right (no
-prediction error, threshold 0): an upper hint. On measured profiles: scripts/lead.py.
+prediction error, threshold 0): an upper hint. `predicted`: with the scenario's own prediction error and H_th = 0.02 nat. Energy queues start
+where they settle, so that all spend what they may and no more. On measured profiles: scripts/lead.py.
 """
 import argparse
 
 from runs import ROOT, simulate, users
 
 RIGHT = ["predictor.noise_nats=0", "packet.entropy_threshold_nats=1e-9", 'packet.stop="entropy"']
+
+PREDICTED = ["packet.entropy_threshold_nats=0.02", 'packet.stop="entropy"']
 
 
 def row(label, policies):
@@ -26,10 +29,10 @@ def row(label, policies):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=["users", "grid"])
+    parser.add_argument("table", choices=["users", "predicted", "grid"])
     parser.add_argument("--binary", default=str(ROOT / "target/release/enachi"))
     arguments = parser.parse_args()
-    common = ["frames=300", "warmup_frames=100", "seeds=3"]
+    common = ["frames=300", "warmup_frames=100", "seeds=3", 'task.queue_start="settled"']
     pair = ["enachi", "enachi-mux", "enachi-max"]
 
     def header(first, policies):
@@ -41,6 +44,12 @@ def main():
         header("users on 20 MHz", policies)
         for count in (5, 10, 25, 40, 60, 100):
             sets = [*common, *RIGHT, "channel.bandwidth_hz=20e6", users(count)]
+            row(str(count), simulate(arguments.binary, "scenarios/paper.toml", sets, policies))
+    elif arguments.table == "predicted":
+        policies = ["enachi", "enachi-mux", "enachi-max", "enachi+stop-never", "enachi-mux+stop-never"]
+        header("users on 20 MHz", policies)
+        for count in (25, 60):
+            sets = [*common, *PREDICTED, "channel.bandwidth_hz=20e6", users(count)]
             row(str(count), simulate(arguments.binary, "scenarios/paper.toml", sets, policies))
     else:
         header("users, band, deadline", pair)

@@ -238,7 +238,7 @@ pub struct PredictorReport {
     pub default_threshold_nats: f64,
     /// Competing rules, for comparison.
     pub rules: Vec<RuleReport>,
-    /// Wall time of one evaluation of the network, its inputs given.
+    /// Wall time of one evaluation of the network with the statistics that it reads.
     pub evaluate_time: Option<Timing>,
 }
 

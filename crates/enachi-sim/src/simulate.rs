@@ -1,11 +1,13 @@
 //! All policies and seeds of a scenario, in parallel over (policy, seed), frames in sequence.
 
-use crate::deployment::{Deployment, DeploymentError};
+use crate::deployment::{Deployment, DeploymentError, OfferedCuts};
 use crate::policies::PolicyFactory;
 use crate::runner::{FailedFrame, Recorder, Runner};
 use crate::scenario::StopKind;
 use crate::variant::{Variant, VariantError};
+use enachi_core::profile::CutKind;
 use enachi_core::record::{FrameRecord, Names, SlotRecord};
+use enachi_core::task::StreamUse;
 use enachi_core::task::policies::PolicyError;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,6 +80,36 @@ pub fn variants(
         deployment.fit_conditional(&variant.packet, replanning)?;
     }
     Ok(variants)
+}
+
+/// Policies of the scenario that send the picture although `profile.forbid_input` keeps planners from it, as sentences: those
+/// that are about the picture find it all the same, to be compared with.
+pub fn picture_warnings(
+    deployment: &Deployment,
+    factory: &PolicyFactory,
+) -> Result<Vec<String>, SimulateError> {
+    let scenario = &deployment.scenario;
+    let mut warnings = Vec::new();
+    if !scenario.profile.forbid_input {
+        return Ok(warnings);
+    }
+    for label in &scenario.policies {
+        let variant = Variant::parse(label, &scenario.packet, &scenario.task)?;
+        let stream_use = factory.make(&variant.policy)?.stream_use();
+        let only_input = match factory.offered(&variant.policy) {
+            OfferedCuts::Only(cut) => {
+                let mut cuts = deployment.networks.iter().flat_map(|n| &n.profile.cuts);
+                cuts.nth(cut).is_some_and(|cut| cut.kind == CutKind::Input)
+            }
+            OfferedCuts::Local | OfferedCuts::Plannable => false,
+        };
+        if only_input || matches!(stream_use, StreamUse::RawInput | StreamUse::ImageCodec) {
+            warnings.push(format!(
+                "policies: {label} sends the picture, although profile.forbid_input = true; it is there to be compared with"
+            ));
+        }
+    }
+    Ok(warnings)
 }
 
 /// Run every policy of the scenario in every seed. Once `cancel` is set, what is finished is returned.

@@ -7,7 +7,7 @@ use common::{difficulty, factory, profile, scenario};
 use enachi_core::profile::Profile;
 use enachi_core::record::{FrameRecord, Outcome, StopReason};
 use enachi_sim::deployment::Deployment;
-use enachi_sim::simulate::{Records, Unwatched, simulate};
+use enachi_sim::simulate::{Records, Unwatched, picture_warnings, simulate};
 use enachi_sim::summary::summarise;
 use std::sync::atomic::AtomicBool;
 
@@ -363,4 +363,20 @@ fn the_picture_goes_out_in_the_stream_that_the_scenario_names() {
         run("picture_stream = \"webp-ladder\""),
         [["webp-ladder"], ["webp-ladder"], ["pixels"]]
     );
+}
+
+/// Policies that are about the picture send it although planners must not, and it is said of each.
+#[test]
+fn policies_that_send_a_forbidden_picture_are_named() {
+    let names =
+        r#""enachi", "jpeg-equal-share", "progressive-ftx@input", "progressive-ftx@block1""#;
+    let named = |forbid: bool| {
+        let text = format!("{}\n[profile]\nforbid_input = {forbid}", policies(names));
+        let deployment = Deployment::new(scenario(&text), profile()).unwrap();
+        picture_warnings(&deployment, &factory()).unwrap()
+    };
+    assert!(named(false).is_empty());
+    let named = named(true);
+    assert_eq!(named.len(), 2, "{named:?}");
+    assert!(named[0].contains("jpeg-equal-share") && named[1].contains("progressive-ftx@input"));
 }

@@ -16,7 +16,7 @@ pub use mlp::{Array, ArrayError, MAX_HIDDEN, MAX_INPUTS, Mlp, Target};
 pub use train::TrainSettings;
 
 use enachi_core::packet::loss_bound::LossBound;
-use enachi_core::profile::{PredictorReport, Samples, Timing, round_prediction};
+use enachi_core::profile::{PredictorReport, Samples, round_prediction};
 use rank::spearman;
 use thiserror::Error;
 
@@ -81,7 +81,7 @@ pub struct Fitted {
     pub predictions: Vec<f32>,
     /// The model of all images: the one to use on others.
     pub model: Mlp,
-    /// What the cross-fitted predictions achieve. `evaluate_time` is left to [`time_evaluation`].
+    /// What the cross-fitted predictions achieve. `evaluate_time` is left to the profiler.
     pub report: PredictorReport,
 }
 
@@ -292,33 +292,6 @@ fn report(
         rules: compared,
         evaluate_time: None,
     }
-}
-
-/// Wall time of one evaluation: `runs` batches of 100 calls, each batch on the next of `rows` (rows of inputs, cyclically).
-/// `None` without rows or runs.
-pub fn time_evaluation(model: &Mlp, rows: &[f32], runs: u32) -> Option<Timing> {
-    const CALLS: u32 = 100;
-    let mut rows = rows.chunks_exact(model.inputs()).cycle();
-    let mut seconds = Vec::new();
-    for _ in 0..runs {
-        let start = std::time::Instant::now();
-        for _ in 0..CALLS {
-            std::hint::black_box(model.predict(std::hint::black_box(rows.next()?)));
-        }
-        seconds.push(start.elapsed().as_secs_f64() / f64::from(CALLS));
-    }
-    seconds.sort_unstable_by(f64::total_cmp);
-    let quantile = |share: f64| {
-        let at = (share * seconds.len().saturating_sub(1) as f64).round() as usize;
-        seconds.get(at).copied()
-    };
-    Some(Timing {
-        median_s: quantile(0.5)?,
-        p25_s: quantile(0.25)?,
-        p75_s: quantile(0.75)?,
-        runs,
-        threads: 1,
-    })
 }
 
 #[cfg(test)]

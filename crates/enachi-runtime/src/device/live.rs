@@ -126,6 +126,10 @@ impl Work for LiveWork<'_> {
         let codec = self.network.codec(cut).filter(|_| stream == 0);
         let codec = codec.ok_or("a stream that this runtime does not send")?;
         let feature = self.network.head(input, cut).map_err(|e| e.to_string())?;
+        // Of a network gone wrong; the codec would make a stream of it that looks like any other.
+        if !feature.data.iter().all(|value| value.is_finite()) {
+            return Err("the head's output is not finite".into());
+        }
         let mut outgoing = Outgoing::default();
         for chunk in codec.encode(&feature.data, &mut self.scratch) {
             outgoing.push(&chunk.payload);

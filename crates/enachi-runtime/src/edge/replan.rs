@@ -82,7 +82,7 @@ impl Share {
         Some(Self {
             standing: Standing {
                 window,
-                released: false,
+                silent_from: u32::MAX,
                 planned,
                 reserved_hz,
                 reference_w,

@@ -80,7 +80,8 @@ pub struct ProfileSource {
     /// `jpeg`. `edge-only` sends raw pixels regardless.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picture_stream: Option<String>,
-    /// Forbid planners to send the input itself: the picture must not leave the device.
+    /// Forbid planners to send the input itself: the picture must not leave the device. Policies that are about the picture
+    /// (`jpeg-equal-share`, `edge-only`) send it all the same, with a warning.
     pub forbid_input: bool,
     /// Forbid planners to run the whole network on the device.
     pub forbid_local: bool,

@@ -124,7 +124,7 @@ pub struct Args {
     /// Measured images on which the raw-map streams are measured too; 0 leaves them out.
     #[arg(long, value_name = "N", default_value_t = 100)]
     raw_images: usize,
-    /// Importance scores of raw maps: JSON `{"cut": [score per map]}`, instead of the activation energy.
+    /// Importance scores of raw maps: JSON `{"cut": [score per map]}`, instead of Taylor scores.
     #[arg(long, value_name = "JSON")]
     scores: Option<PathBuf>,
     /// Fail when more than this share of the images cannot be decoded.
