@@ -6,8 +6,8 @@
 Devices are processes of their own (`enachi device`), and give way to the edge (`--nice`), as they share its cores here. One table row per sample: the edge's memory (RSS), that of all devices (PSS, so
 that shared pages count once), the share of one core that each side took since the last row, tasks that ended, and answers that
 the edge owed and did not give in time. `--set` goes to both sides. Exits with 1 if a process ends early, if the edge holds more than
-300 MB, if its memory at the end is more than 5 % above that after the first quarter, if more than `--most-missed` of the tasks (2 in a
-thousand unless told otherwise) had no answer in time, or if any task was never reported. Needs nothing but Python 3, Linux and
+300 MB, if its memory at the end is more than 5 % above that after the first quarter, if more than `--most-missed` of the tasks (none
+unless told otherwise) had no answer in time, or if any task was never reported. Needs nothing but Python 3, Linux and
 the built `enachi`.
 """
 
@@ -163,7 +163,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--every", type=float, default=30)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--most-missed", type=float, default=0.002, metavar="SHARE", help="share of tasks that may be missed, 0 to 1")
+    parser.add_argument("--most-missed", type=float, default=0.0, metavar="SHARE", help="share of tasks that may be missed, 0 to 1")
     parser.add_argument("--nice", type=int, default=10, help="niceness of the devices, which the edge would not meet on its own machine")
     args = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="enachi-soak-"))

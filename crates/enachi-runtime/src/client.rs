@@ -3,12 +3,17 @@
 //! The slot loop sleeps on the queue of control messages until the next slot begins, so a stop is seen at once and no
 //! timer of a runtime (whose ticks are as long as a slot) is in the way.
 
+mod alone;
+
 use crate::cell::adopt;
-use crate::device::{Device, DeviceOptions, Emulated, Finished, Host, LiveWork, Radio, Signal};
+use crate::device::{
+    Coming, Device, DeviceOptions, Emulated, Finished, Host, LiveWork, Radio, Signal,
+};
 use crate::ledger::{Book, LedgerError};
 use crate::network::Network;
 use crate::pki::Credentials;
-use crate::transport::{FromEdge, Line, TransportError, connect};
+use crate::transport::{FromEdge, Line, TransportError};
+use alone::{Alone, Search};
 use enachi_core::profile::{CutKind, Profile};
 use enachi_proto::message::{Account, Hello, RadioKind, Refuse, RefuseReason};
 use enachi_proto::{ProtocolError, SessionError};
@@ -71,8 +76,6 @@ pub enum ClientError {
     Input(String),
 }
 
-/// First and longest wait before another attempt to connect.
-const BACK_OFF: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 /// Time for the edge to hear the last words.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Time for an attempt.
@@ -101,6 +104,8 @@ pub struct Done {
     pub regrants: u64,
     /// Slots in which something was sent after the message that stops it had come: must be 0.
     pub late_datagrams: u64,
+    /// Datagrams that were lost before they left, as the path took no more.
+    pub unsent_datagrams: u64,
     /// Energy account.
     pub account: Account,
 }
@@ -213,27 +218,25 @@ fn run_with<R: Radio>(
             "the account kept here is of a larger budget: the queue goes on with all that was spent beyond this one"
         );
     }
-    let mut wait = BACK_OFF[0];
-    let mut first = true;
-    while !state.finished && !cancel.load(Ordering::Relaxed) {
-        let line = match connect(runtime.handle(), options.edge, credentials, PATIENCE) {
-            Ok(line) => line,
-            Err(TransportError::TurnedAway(reason)) => return Err(ClientError::TurnedAway(reason)),
-            Err(error) => {
-                if first && options.must_connect {
-                    return Err(error.into());
-                }
-                warn!(%error, "no edge");
-                alone(&mut device, &mut state, wait, cancel, &mut each)?;
-                wait = (wait * 2).min(BACK_OFF[1]);
-                continue;
-            }
+    let search = Search {
+        runtime: runtime.handle(),
+        options,
+        credentials,
+        hello: &hello,
+    };
+    loop {
+        let mut alone = Alone::new(&mut device, &mut state, cancel, &mut each);
+        let Some((line, welcome)) = alone.reach(&search)? else {
+            break;
         };
-        first = false;
-        state.done.connections += 1;
-        if state.done.connections > 1 {
-            device.reconnect(hello.clone())?;
+        let before = scenario.clone();
+        adopt(&welcome, &mut scenario);
+        if scenario != before {
+            deployment = Arc::new(Deployment::new(scenario.clone(), profile.clone())?);
+            let cell = (Arc::clone(&deployment), scenario.packet.clone());
+            device.set_cell(cell.0, cell.1, options.seed);
         }
+        info!(edge = %options.edge, "welcome");
         let mut session = Session {
             line: &line,
             device: &mut device,
@@ -241,41 +244,19 @@ fn run_with<R: Radio>(
             cancel,
             each: &mut each,
         };
-        let ended = session.greet()?;
-        if let Some(welcome) = ended {
-            wait = BACK_OFF[0];
-            let before = scenario.clone();
-            adopt(&welcome, &mut scenario);
-            if scenario != before {
-                deployment = Arc::new(Deployment::new(scenario.clone(), profile.clone())?);
-                session.device.set_cell(
-                    Arc::clone(&deployment),
-                    scenario.packet.clone(),
-                    options.seed,
-                );
-            }
-            info!(edge = %options.edge, "welcome");
-            session.work(welcome.frame_s)?;
-            let refused = state.refused.take();
-            // An edge that shuts down may come back; other reasons stay what they are.
-            if let Some(refuse) = refused.filter(|r| r.reason != RefuseReason::Closing) {
-                return Err(ClientError::Refused(refuse));
-            }
+        session.work(welcome.frame_s)?;
+        let refused = state.refused.take();
+        // An edge that shuts down may come back; other reasons stay what they are.
+        if let Some(refuse) = refused.filter(|r| r.reason != RefuseReason::Closing) {
+            return Err(ClientError::Refused(refuse));
         }
         device.close();
         while let Some(bytes) = device.poll_transmit() {
             line.control(bytes);
         }
-        for signal in device.take_signals() {
-            if let Signal::Finished(finished) = signal {
-                state.count(&finished);
-                each(&finished);
-            }
-        }
+        state.take_finished(&mut device, &mut each);
         if !state.finished && !cancel.load(Ordering::Relaxed) {
             warn!("the line is broken");
-            alone(&mut device, &mut state, wait, cancel, &mut each)?;
-            wait = (wait * 2).min(BACK_OFF[1]);
         } else {
             // The edge hangs up once it has heard the last words.
             let until = Instant::now() + GOODBYE;
@@ -308,14 +289,46 @@ impl State {
         work: &mut LiveWork<'_>,
         cancel: &AtomicBool,
     ) -> Result<Option<u32>, ClientError> {
-        let full = self.limit.is_some_and(|limit| self.next_task >= limit);
-        if full || !work.advance(cancel).map_err(ClientError::Input)? {
+        if self.is_full() || !work.advance(cancel).map_err(ClientError::Input)? {
             self.finished = true;
             return Ok(None);
         }
         let task = self.next_task;
         self.next_task += 1;
         Ok(Some(task))
+    }
+
+    fn is_full(&self) -> bool {
+        self.limit.is_some_and(|limit| self.next_task >= limit)
+    }
+
+    /// Whether there is another input now, and the number of the task that it is or would be.
+    fn coming(&mut self, work: &mut LiveWork<'_>) -> Result<(Coming, u32), ClientError> {
+        let coming = match self.is_full() {
+            true => Coming::End,
+            false => work.look(Duration::ZERO).map_err(ClientError::Input)?,
+        };
+        let task = self.next_task;
+        match coming {
+            Coming::Ready => self.next_task += 1,
+            Coming::NotYet => {}
+            Coming::End => self.finished = true,
+        }
+        Ok((coming, task))
+    }
+
+    /// Count what the device has ended without an edge.
+    fn take_finished<R: Radio>(
+        &mut self,
+        device: &mut Device<LiveWork<'_>, R>,
+        each: &mut impl FnMut(&Finished),
+    ) {
+        for signal in device.take_signals() {
+            if let Signal::Finished(finished) = signal {
+                self.count(&finished);
+                each(&finished);
+            }
+        }
     }
 
     fn count(&mut self, finished: &Finished) {
@@ -345,34 +358,6 @@ fn raised(kept: &Account, queue_j: f64) {
         queue_j,
         "the edge's copy of the account is of a larger budget: the queue goes on with all that was spent beyond this one"
     );
-}
-
-/// Go on without an edge for `wait`, a task a frame.
-fn alone<R: Radio>(
-    device: &mut Device<LiveWork<'_>, R>,
-    state: &mut State,
-    wait: Duration,
-    cancel: &AtomicBool,
-    each: &mut impl FnMut(&Finished),
-) -> Result<(), ClientError> {
-    let frame = Duration::from_secs_f64(device.frame_s());
-    let until = Instant::now() + wait;
-    while Instant::now() < until && !cancel.load(Ordering::Relaxed) {
-        let began = Instant::now();
-        let Some(task) = state.next(device.work_mut(), cancel)? else {
-            return Ok(());
-        };
-        device.solo(task);
-        for signal in device.take_signals() {
-            if let Signal::Finished(finished) = signal {
-                state.count(&finished);
-                each(&finished);
-            }
-        }
-        let rest = frame.saturating_sub(began.elapsed());
-        std::thread::sleep(rest.min(until.saturating_duration_since(Instant::now())));
-    }
-    Ok(())
 }
 
 struct Session<'s, 'n, E, R: Radio> {
@@ -410,35 +395,6 @@ impl<E: FnMut(&Finished), R: Radio> Session<'_, '_, E, R> {
     fn flush(&mut self) {
         while let Some(bytes) = self.device.poll_transmit() {
             self.line.control(bytes);
-        }
-    }
-
-    /// Say hello and wait for the welcome; `None` if the line breaks first.
-    fn greet(&mut self) -> Result<Option<enachi_proto::message::Welcome>, ClientError> {
-        self.flush();
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let wait = until.saturating_duration_since(Instant::now());
-            match self.line.inputs.recv_timeout(wait) {
-                Ok(FromEdge::Control(bytes)) => {
-                    // Another version stays another version: there is nothing to wait for.
-                    self.device.control(&bytes)?;
-                }
-                Ok(FromEdge::Gone(reason)) => {
-                    warn!(reason, "the edge hung up");
-                    return Ok(None);
-                }
-                Ok(FromEdge::TurnedAway(reason)) => return Err(ClientError::TurnedAway(reason)),
-                Err(_) => return Ok(None),
-            }
-            for signal in self.device.take_signals() {
-                match signal {
-                    Signal::Welcome(welcome) => return Ok(Some(welcome)),
-                    Signal::Refused(refuse) => return Err(ClientError::Refused(refuse)),
-                    Signal::AccountRaised { kept, queue_j } => raised(&kept, queue_j),
-                    _ => {}
-                }
-            }
         }
     }
 
@@ -589,11 +545,12 @@ impl<E: FnMut(&Finished), R: Radio> Session<'_, '_, E, R> {
         let current = ((at - began).as_secs_f64() / slot_s).floor() as u32;
         while now.next_slot <= current && self.device.is_sending() {
             let (line, slot) = (self.line, now.next_slot);
-            let mut sent = 0;
-            self.device.slot(slot, |bytes| {
-                line.datagram(bytes);
-                sent += 1;
+            let (mut sent, mut unsent) = (0, 0);
+            self.device.slot(slot, |bytes| match line.datagram(bytes) {
+                true => sent += 1,
+                false => unsent += 1,
             });
+            self.state.done.unsent_datagrams += unsent;
             if now.stopped {
                 self.state.done.late_datagrams += sent;
             }

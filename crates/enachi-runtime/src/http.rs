@@ -60,15 +60,19 @@ async fn answer(mut stream: TcpStream, monitor: &Mutex<Monitor>) -> std::io::Res
     let line = String::from_utf8_lossy(line);
     let mut words = line.split(' ');
     let (method, path) = (words.next(), words.next());
-    let locked = || monitor.lock().unwrap_or_else(PoisonError::into_inner);
+    // The engine counts datagrams there: it waits for the copy, not for the text that is made of it.
+    let copy = || {
+        let monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        monitor.clone()
+    };
     let (status, kind, body) = match (method, path) {
         (Some("GET"), Some("/")) => ("200 OK", "text/html; charset=utf-8", PAGE.to_owned()),
         (Some("GET"), Some("/state")) => {
-            let body = serde_json::to_string(&*locked()).unwrap_or_default();
+            let body = serde_json::to_string(&copy()).unwrap_or_default();
             ("200 OK", "application/json", body)
         }
         (Some("GET"), Some("/metrics")) => {
-            let body = locked().prometheus();
+            let body = copy().prometheus();
             ("200 OK", "text/plain; version=0.0.4", body)
         }
         (Some("GET"), _) => ("404 Not Found", "text/plain", "no such page\n".into()),

@@ -1,9 +1,14 @@
 //! Energy queues on disk, so that they survive the edge: one small file, replaced as a whole.
 
+mod keeper;
+
+pub use keeper::Keeper;
+
 use enachi_proto::message::Account;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,7 +17,7 @@ use tracing::warn;
 /// First line of the file.
 const HEADER: &str = "enachi energy queues 2";
 /// How often the disk is waited for.
-pub(crate) const SYNC: Duration = Duration::from_secs(5);
+const SYNC: Duration = Duration::from_secs(5);
 /// Largest file that is read \[byte\].
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -31,7 +36,12 @@ pub struct LedgerError {
 pub struct Ledger {
     path: PathBuf,
     accounts: BTreeMap<String, Account>,
+    /// Whether the file is behind.
     dirty: bool,
+    /// Whether the copy that was seen on the disk is behind.
+    unsynced: bool,
+    /// Locked as long as this ledger may write.
+    lock: Option<File>,
 }
 
 impl Ledger {
@@ -40,11 +50,11 @@ impl Ledger {
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let accounts = match read(path) {
             Ok(found) => found.unwrap_or_default(),
-            Err(error) => match read(&synced(path)) {
+            Err(error) => match read(&beside(path, SYNCED)) {
                 Ok(Some(accounts)) => {
                     warn!(
                         %error,
-                        copy = %synced(path).display(),
+                        copy = %beside(path, SYNCED).display(),
                         "the energy queues cannot be read: going on from the last copy that was seen on the disk"
                     );
                     accounts
@@ -56,13 +66,19 @@ impl Ledger {
             path: path.to_owned(),
             accounts,
             dirty: false,
+            unsynced: false,
+            lock: None,
         })
     }
 
-    /// Like [`Ledger::open`], and write the file at once: one that cannot be written is noticed before it is needed.
+    /// Like [`Ledger::open`], and write the file at once: one that cannot be written is noticed before it is needed. No other process
+    /// can open it so until this ledger is dropped: two would write over each other's accounts.
     pub fn open_to_write(path: &Path) -> Result<Self, LedgerError> {
+        let lock = lock(path)?;
         let mut ledger = Self::open(path)?;
+        ledger.lock = Some(lock);
         ledger.dirty = true;
+        ledger.unsynced = true;
         ledger.save(true)?;
         Ok(ledger)
     }
@@ -76,12 +92,13 @@ impl Ledger {
     pub fn set(&mut self, name: &str, account: Account) {
         self.accounts.insert(name.to_owned(), account);
         self.dirty = true;
+        self.unsynced = true;
     }
 
     /// Write what has changed: a new file takes the place of the old one, so a crash of the program leaves one of the two.
     /// `sync` also waits for the disk, and keeps a copy that is safe there should the power fail behind a later call.
     pub fn save(&mut self, sync: bool) -> Result<(), LedgerError> {
-        if !self.dirty {
+        if !self.dirty && !(sync && self.unsynced) {
             return Ok(());
         }
         let mut text = format!("{HEADER}\n");
@@ -96,8 +113,8 @@ impl Ledger {
         }
         text.push_str(&checksum(&text));
         let replace = |path: &Path| {
-            let part = path.with_extension("part");
-            let mut file = std::fs::File::create(&part)?;
+            let part = beside(path, "part");
+            let mut file = File::create(&part)?;
             file.write_all(text.as_bytes())?;
             if sync {
                 file.sync_all()?;
@@ -105,7 +122,7 @@ impl Ledger {
             std::fs::rename(&part, path)
         };
         let written = replace(&self.path).and_then(|()| match sync {
-            true => replace(&synced(&self.path)),
+            true => replace(&beside(&self.path, SYNCED)),
             false => Ok(()),
         });
         written.map_err(|e| LedgerError {
@@ -113,13 +130,32 @@ impl Ledger {
             reason: e.to_string(),
         })?;
         self.dirty = false;
+        self.unsynced &= !sync;
         Ok(())
     }
 }
 
-/// The copy that was seen to be on the disk.
-fn synced(path: &Path) -> PathBuf {
-    path.with_extension("synced")
+/// Ending of the copy that was seen to be on the disk.
+const SYNCED: &str = "synced";
+
+/// A file that goes with the ledger at `path`.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    path.with_extension(ending)
+}
+
+/// Lock the ledger at `path`: by a file beside it, as itself is replaced with every write. The file stays, since one that is removed may be
+/// another's by then.
+fn lock(path: &Path) -> Result<File, LedgerError> {
+    let fail = |reason: String| LedgerError {
+        path: path.to_owned(),
+        reason,
+    };
+    let file = File::create(beside(path, "lock")).map_err(|e| fail(e.to_string()))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(fail("is in use by another program".into())),
+        // Some network file systems have no locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    }
 }
 
 /// Last line of a file whose other lines are `text`.
@@ -252,6 +288,25 @@ mod tests {
         assert_eq!(again.accounts(), ledger.accounts());
     }
 
+    #[test]
+    fn a_file_has_one_writer() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("queues.txt");
+        let mut first = Ledger::open_to_write(&path).expect("free");
+        first.set("a", account(1.0));
+        first.save(false).expect("written");
+        let error = Ledger::open_to_write(&path).expect_err("taken");
+        assert!(error.to_string().contains("in use"), "{error}");
+        // Who only reads may.
+        assert_eq!(
+            Ledger::open(&path).expect("whole").accounts(),
+            first.accounts()
+        );
+        drop(first);
+        let second = Ledger::open_to_write(&path).expect("free again");
+        assert_eq!(second.accounts().len(), 1);
+    }
+
     /// However a file is cut or changed, what is read is an earlier state of it or an error, never another account.
     #[test]
     fn a_damaged_file_is_noticed_and_the_copy_on_the_disk_taken() {
@@ -282,7 +337,7 @@ mod tests {
         assert!(Ledger::open(&path).expect("empty").accounts().is_empty());
         // Without a copy there is nothing to go on from.
         std::fs::write(&path, &whole[..20]).expect("cut");
-        std::fs::remove_file(synced(&path)).expect("gone");
+        std::fs::remove_file(beside(&path, SYNCED)).expect("gone");
         assert!(Ledger::open(&path).is_err());
     }
 }

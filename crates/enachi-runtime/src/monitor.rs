@@ -94,8 +94,10 @@ pub struct Monitor {
     pub devices: Vec<DeviceFigures>,
     /// Tasks by latency, in bins of [`LATENCY_BINS`] and one more.
     pub latency: Vec<u64>,
-    /// Sum of all latencies \[s\], and their number.
+    /// Sum of all latencies \[s\].
     pub latency_sum_s: f64,
+    /// Sum of all latencies, each as a share of its deadline.
+    pub latency_sum_deadlines: f64,
     /// Answers.
     pub answers: u64,
     /// Longest latency \[s\].
@@ -217,6 +219,7 @@ impl Monitor {
             }
             self.answers += 1;
             self.latency_sum_s += latency_s;
+            self.latency_sum_deadlines += share;
             self.latency_max_s = self.latency_max_s.max(latency_s);
         }
         if let Some(silence_s) = done.silence_s {
@@ -344,13 +347,13 @@ impl Monitor {
         }
         let _ = writeln!(
             out,
-            "enachi_latency_deadlines_bucket{{le=\"+Inf\"}} {}\nenachi_latency_deadlines_count {}",
-            self.answers, self.answers
+            "enachi_latency_deadlines_bucket{{le=\"+Inf\"}} {0}\nenachi_latency_deadlines_sum {1}\nenachi_latency_deadlines_count {0}",
+            self.answers, self.latency_sum_deadlines
         );
         let _ = writeln!(
             out,
-            "# HELP enachi_latency_seconds_sum Sum of all latencies.\n# TYPE enachi_latency_seconds_sum counter\nenachi_latency_seconds_sum {}",
-            self.latency_sum_s
+            "# HELP enachi_latency_seconds Start of a task to its answer.\n# TYPE enachi_latency_seconds summary\nenachi_latency_seconds_sum {}\nenachi_latency_seconds_count {}",
+            self.latency_sum_s, self.answers
         );
         type Figure = fn(&DeviceFigures) -> f64;
         let per_device: [(&str, &str, &str, Figure); 9] = [

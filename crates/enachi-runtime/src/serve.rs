@@ -2,7 +2,7 @@
 
 use crate::cell::{Cell, CellError};
 use crate::edge::{Edge, EdgeOptions, Happening, Live, LiveOptions};
-use crate::ledger::{Ledger, LedgerError, SYNC};
+use crate::ledger::{Keeper, Ledger, LedgerError};
 use crate::monitor::Monitor;
 use crate::network::Network;
 use crate::transport::{Input, Lines};
@@ -79,9 +79,9 @@ pub enum ServeError {
     /// Plans within a frame need frames.
     #[error("policies: {0} plans again within the frame; without the barrier there are no frames")]
     NoFrames(String),
-    /// The energy queues.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    /// No thread for the energy queues.
+    #[error("no thread that writes the energy queues: {0}")]
+    Thread(std::io::Error),
     /// The network does not run.
     #[error("the network: {0}")]
     Network(String),
@@ -93,7 +93,7 @@ const GUARD_S: f64 = 4e-3;
 const HELLO: Duration = Duration::from_secs(5);
 /// How often the engine looks whether it should end, at least \[s\].
 const LOOK_S: f64 = 0.05;
-/// How often energy queues are written, and how often the disk is waited for.
+/// How often energy queues and records are handed on to be written.
 const SAVE: Duration = Duration::from_millis(250);
 
 /// Streams that the policy may choose, as cut and stream; all of them can be sent.
@@ -135,7 +135,16 @@ pub fn check(cell: &Cell, network: &Network) -> Result<Vec<(usize, usize)>, Serv
     Ok(streams)
 }
 
-/// Serve until told to stop. Returns the records, if they are kept.
+/// What an edge leaves when it has ended as it was told.
+#[derive(Debug)]
+pub struct Served {
+    /// The records, if they are kept.
+    pub records: Vec<FrameRecord>,
+    /// Whether the energy queues are on the disk.
+    pub ledger: Result<(), LedgerError>,
+}
+
+/// Serve until told to stop.
 pub fn serve(
     mut cell: Cell,
     network: &Network,
@@ -144,12 +153,12 @@ pub fn serve(
     inputs: &Receiver<Input>,
     lines: &Lines,
     monitor: &Arc<Mutex<Monitor>>,
-) -> Result<Vec<FrameRecord>, ServeError> {
+) -> Result<Served, ServeError> {
     let streams = check(&cell, network)?;
     if cell.policy.replanning() != Replanning::Never && !options.edge.barrier {
         return Err(ServeError::NoFrames(cell.variant.label));
     }
-    let mut ledger = options.ledger.take();
+    let ledger = options.ledger.take();
     // Without room in the queue the engine is busy and looks for verdicts anyway.
     let waker = Arc::new(move || drop(sender.try_send(Input::Wake)));
     let setting = Arc::clone(&cell.deployment.setting);
@@ -168,6 +177,8 @@ pub fn serve(
     let accounts = ledger
         .as_ref()
         .map_or_else(Default::default, |l| l.accounts().clone());
+    let keeper = ledger.map(Keeper::start).transpose();
+    let keeper = keeper.map_err(ServeError::Thread)?;
     let frame_s = cell.deployment.scenario.frame.length_s;
     {
         let mut monitor = lock(monitor);
@@ -184,15 +195,19 @@ pub fn serve(
             lines,
             monitor,
             greeting: HashMap::new(),
+            keeper,
             records: Vec::new(),
             keep: options.keep_records,
             sink: options.sink.take(),
             sunk: 0,
             stop: Arc::clone(&options.stop),
         };
-        let outcome = served.run(inputs, frame_s, options.edge.barrier, ledger.as_mut());
+        served.run(inputs, frame_s, options.edge.barrier);
         served.edge.judge_mut().close();
-        outcome.map(|()| served.records)
+        Ok(Served {
+            ledger: served.keeper.take().map_or(Ok(()), Keeper::close),
+            records: served.records,
+        })
     })
 }
 
@@ -215,6 +230,7 @@ struct Serving<'a, 'n> {
     monitor: &'a Mutex<Monitor>,
     /// Who is at the other end of each line.
     greeting: HashMap<u64, Peer>,
+    keeper: Option<Keeper>,
     records: Vec<FrameRecord>,
     keep: bool,
     sink: Option<Sink>,
@@ -224,16 +240,10 @@ struct Serving<'a, 'n> {
 }
 
 impl Serving<'_, '_> {
-    fn run(
-        &mut self,
-        inputs: &Receiver<Input>,
-        frame_s: f64,
-        barrier: bool,
-        mut ledger: Option<&mut Ledger>,
-    ) -> Result<(), ServeError> {
+    fn run(&mut self, inputs: &Receiver<Input>, frame_s: f64, barrier: bool) {
         let start = self.start;
         let mut next_frame_s = start.elapsed().as_secs_f64() + frame_s;
-        let (mut saved, mut synced) = (start, start);
+        let mut saved = start;
         // A flag, not an input: it must be seen however much waits there.
         while !self.stop.load(Ordering::Relaxed) {
             let now_s = start.elapsed().as_secs_f64();
@@ -276,25 +286,13 @@ impl Serving<'_, '_> {
                 saved = Instant::now();
                 self.drop_unintroduced(|peer| peer.since.elapsed() > HELLO);
                 self.sink();
-                if let Some(ledger) = ledger.as_deref_mut() {
-                    self.save(ledger, synced.elapsed() > SYNC)?;
-                    if synced.elapsed() > SYNC {
-                        synced = Instant::now();
-                    }
-                }
+                self.save();
             }
         }
-        self.end(ledger)
-    }
-
-    fn end(&mut self, ledger: Option<&mut Ledger>) -> Result<(), ServeError> {
         self.edge.shut_down();
         self.transmit();
         self.watch();
-        if let Some(ledger) = ledger {
-            self.save(ledger, true)?;
-        }
-        Ok(())
+        self.save();
     }
 
     /// Hand new records on. A sink that fails is not asked again: records are kept for the end all the same.
@@ -310,12 +308,11 @@ impl Serving<'_, '_> {
         self.sunk = self.records.len();
     }
 
-    fn save(&mut self, ledger: &mut Ledger, sync: bool) -> Result<(), ServeError> {
-        for (name, account) in self.edge.changed_accounts() {
-            ledger.set(&name, account);
+    fn save(&mut self) {
+        let changed = self.edge.changed_accounts();
+        if let Some(keeper) = &mut self.keeper {
+            keeper.enter(changed);
         }
-        ledger.save(sync)?;
-        Ok(())
     }
 
     fn take(&mut self, input: Input, start: Instant) {

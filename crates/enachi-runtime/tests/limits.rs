@@ -134,6 +134,56 @@ fn energies_that_a_device_cannot_have_spent_end_its_session() {
     assert_eq!(refused(&scene.settle()), Some(RefuseReason::Misbehaviour));
 }
 
+/// Whatever the energies of a task or of idle frames are, the account told with them must have come from the last one in frames that can
+/// have cost it; the largest numbers would be kept for good.
+#[test]
+fn an_account_that_frames_cannot_have_cost_is_not_taken() {
+    let known = account(0.03, 0.5, 40);
+    let sent_away = Some(RefuseReason::Misbehaviour);
+    let reported = |told: Account| {
+        let mut scene = Scene::joined(|_| {}, earlier(known));
+        scene.offer(0, 0.0);
+        let report = Report {
+            account: told,
+            ..report()
+        };
+        scene.device.report(report).unwrap();
+        (refused(&scene.settle()), scene.edge.changed_accounts())
+    };
+    let idle = |told: Account| {
+        let mut scene = Scene::joined(|_| {}, earlier(known));
+        let idle = Idle {
+            frames: 1,
+            gain: 1e-10,
+            fading: Fading::None,
+            mean_gain: 1e-10,
+            energy_queue_j: 0.0,
+            energy_j: 0.0,
+            account: told,
+            tasks: None,
+        };
+        scene.device.idle(idle).unwrap();
+        (refused(&scene.settle()), scene.edge.changed_accounts())
+    };
+    // Far more than one frame costs, or a thousand, more frames than there can have been, and a queue as long.
+    for told in [
+        account(0.0, 1e12, 41),
+        account(0.0, 1e6, 1040),
+        account(0.0, 1e12, 1 << 53),
+        account(0.0, 0.5, 1 << 53),
+        account(1e12, 0.5, 41),
+    ] {
+        assert_eq!(reported(told), (sent_away, vec![]), "{told:?}");
+        assert_eq!(idle(told), (sent_away, vec![]), "{told:?}");
+    }
+    // A frame, and a thousand that the device was alone.
+    for told in [account(0.01, 0.501, 41), account(0.02, 1.5, 1040)] {
+        let kept = vec![(Lab::name(0), told)];
+        assert_eq!(reported(told), (None, kept.clone()), "{told:?}");
+        assert_eq!(idle(told), (None, kept), "{told:?}");
+    }
+}
+
 #[test]
 fn a_device_is_granted_only_cuts_that_it_has() {
     let cut = |scene: &Scene| scene.grant.and_then(|grant| grant.choice).map(|c| c.cut);

@@ -23,20 +23,17 @@ fn every_task_ends_and_the_books_agree() {
     for device in &done {
         check_served(device, 8);
     }
-    let by_edge: u64 = done.iter().map(|d| d.by_edge).sum();
-    assert!(records.len() as u64 >= by_edge && records.len() as u64 + monitor.unreported <= 24);
-    if records.len() == 24 {
-        check_records(&records, &done);
-        let spent: f64 = done.iter().map(|d| d.account.spent_j).sum();
-        let recorded: f64 = records
-            .iter()
-            .map(enachi_core::record::FrameRecord::energy_j)
-            .sum();
-        assert!(
-            (spent - recorded).abs() < 1e-9 * spent,
-            "{spent} {recorded}"
-        );
-    }
+    assert_eq!((records.len(), monitor.unreported), (24, 0), "{done:?}");
+    check_records(&records, &done);
+    let spent: f64 = done.iter().map(|d| d.account.spent_j).sum();
+    let recorded: f64 = records
+        .iter()
+        .map(enachi_core::record::FrameRecord::energy_j)
+        .sum();
+    assert!(
+        (spent - recorded).abs() < 1e-9 * spent,
+        "{spent} {recorded}"
+    );
     assert_eq!(monitor.bad_datagrams, 0);
     // The energy queues are on disk.
     let ledger = Ledger::open(&lab.folder.path().join("queues.txt")).unwrap();
@@ -57,9 +54,8 @@ fn without_a_barrier_tasks_are_answered_as_they_end() {
         .unwrap();
     let (records, monitor) = edge.stop();
     check_served(&done, 6);
-    if records.len() == 6 {
-        check_records(&records, &[done]);
-    }
+    assert_eq!((records.len(), monitor.unreported), (6, 0), "{done:?}");
+    check_records(&records, &[done]);
     assert_eq!(monitor.bad_datagrams, 0);
 }
 

@@ -44,16 +44,24 @@ fn an_edge_that_cannot_start_says_why_and_leaves_nothing_behind() {
         all.extend_from_slice(more);
         enachi(folder.path(), &all).output().unwrap()
     };
+    let files = ["--queues", "queues.txt", "--records", "r.parquet"];
+    let serve_with_files = |more: &[&str]| {
+        let output = serve(&[&files[..], more].concat());
+        let left = std::fs::read_dir(folder.path()).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["lab"]);
+        output
+    };
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     fails(
-        &serve(&["--listen", &address]),
+        &serve_with_files(&["--listen", &address]),
         &["cannot listen", &address, "in use"],
     );
     let page = TcpListener::bind("127.0.0.1:0").unwrap();
     let page = page.local_addr().map(|at| (at.to_string(), page)).unwrap();
     fails(
-        &serve(&["--listen", "127.0.0.1:0", "--page", &page.0]),
+        &serve_with_files(&["--listen", "127.0.0.1:0", "--page", &page.0]),
         &["--page", &page.0, "in use"],
     );
     let files = ["--profile", "no.parquet", "--tables", "no.safetensors"];
@@ -146,6 +154,28 @@ fn edge(folder: &Path, more: &[&str]) -> (Child, String) {
 }
 
 #[test]
+fn two_edges_do_not_share_a_file_of_queues() {
+    let folder = lab();
+    let queues = ["--queues", "queues.txt", "--seconds", "60"];
+    let (mut first, _) = edge(folder.path(), &queues);
+    let all = [
+        &["serve", "--pki", "lab", "--listen", "127.0.0.1:0"],
+        &queues[..],
+    ]
+    .concat();
+    fails(
+        &enachi(folder.path(), &all).output().unwrap(),
+        &["queues.txt", "in use"],
+    );
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // A killed edge leaves no lock.
+    let (mut next, _) = edge(folder.path(), &queues);
+    next.kill().unwrap();
+    next.wait().unwrap();
+}
+
+#[test]
 fn a_device_ends_with_its_pipe_and_reads_no_more_than_it_can() {
     let folder = lab();
     let (mut edge, address) = edge(folder.path(), &["--seconds", "60"]);
@@ -193,6 +223,30 @@ fn tasks(folder: &Path, address: &str, tasks: &str) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{text}");
     text
+}
+
+/// Attempts to connect go on beside the frames. If they stood in their way, 20 frames of 20 ms would take three attempts of 2 s, with 0.1, 0.2
+/// and 0.4 s for frames behind them.
+#[test]
+fn a_device_without_an_edge_does_a_task_a_frame_while_it_looks_for_one() {
+    let folder = lab();
+    // Takes datagrams and says nothing.
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let frames = [
+        "--set",
+        "frame.length_s=0.02",
+        "--set",
+        "device.deadline_s=0.02",
+    ];
+    let own = ["--pki", "lab", "--edge", &address, "--tasks", "20"];
+    let arguments = [&["device", "camera"], &own[..], &frames].concat();
+    let output = enachi(folder.path(), &arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    let all = "20 tasks: 0 answered by the edge, 20 by the device, 0 not";
+    assert!(text.contains(all), "{text}");
+    assert!(text.matches("no edge").count() < 3, "{text}");
 }
 
 #[test]

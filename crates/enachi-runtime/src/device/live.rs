@@ -29,6 +29,17 @@ pub trait Inputs: Send {
     fn next(&mut self) -> Option<Result<Input, String>>;
 }
 
+/// What has become of the wait for an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coming {
+    /// It is there.
+    Ready,
+    /// None has come.
+    NotYet,
+    /// There are no more.
+    End,
+}
+
 /// Work on inputs, one a task.
 pub struct LiveWork<'n> {
     network: &'n Network,
@@ -59,13 +70,22 @@ impl<'n> LiveWork<'n> {
 
     /// Fetch the input of the next task; false when there are no more, or `cancel` is set while none comes.
     pub fn advance(&mut self, cancel: &AtomicBool) -> Result<bool, String> {
-        self.current = None;
-        let input = loop {
-            match self.inputs.recv_timeout(PATIENCE) {
-                Ok(input) => break input,
-                Err(RecvTimeoutError::Timeout) if !cancel.load(Ordering::Relaxed) => {}
-                Err(_) => return Ok(false),
+        loop {
+            match self.look(PATIENCE)? {
+                Coming::Ready => return Ok(true),
+                Coming::NotYet if !cancel.load(Ordering::Relaxed) => {}
+                Coming::NotYet | Coming::End => return Ok(false),
             }
+        }
+    }
+
+    /// Fetch the input of the next task if one comes within `wait`.
+    pub fn look(&mut self, wait: Duration) -> Result<Coming, String> {
+        self.current = None;
+        let input = match self.inputs.recv_timeout(wait) {
+            Ok(input) => input,
+            Err(RecvTimeoutError::Timeout) => return Ok(Coming::NotYet),
+            Err(RecvTimeoutError::Disconnected) => return Ok(Coming::End),
         };
         let Input { values, label } = input?;
         let shape = self.network.input_shape().to_vec();
@@ -81,7 +101,7 @@ impl<'n> LiveWork<'n> {
             data: values,
         };
         self.current = Some((tensor, label));
-        Ok(true)
+        Ok(Coming::Ready)
     }
 }
 

@@ -10,7 +10,7 @@ mod replay;
 mod sending;
 
 pub use engine::{Device, DeviceOptions, Finished, Signal};
-pub use live::{Input, Inputs, LiveWork};
+pub use live::{Coming, Input, Inputs, LiveWork};
 pub use outgoing::Outgoing;
 pub use radio::{Emulated, Gain, Host, Path, Radio};
 pub use replay::ReplayedWork;

@@ -8,6 +8,8 @@ use enachi_proto::message::{Account, Idle, RefuseReason, Report};
 const MARGIN: f64 = 2.0;
 /// Frames of the highest expense, without allowance, that a queue may stand for: a day of ten a second.
 const MOST_FRAMES: f64 = 1e6;
+/// Frames that a device can have had since the edge last heard of its account: thirty years of ten a second, for one that has been alone.
+const MOST_NEW_FRAMES: u64 = 10_000_000_000;
 /// Energies below this need no explanation \[J\].
 const NOTHING_J: f64 = 1e-9;
 
@@ -56,13 +58,34 @@ impl<J: Judge> Edge<J> {
     pub(super) fn credible_report(&self, device: usize, report: &Report) -> Result<(), String> {
         let spent_j = report.energy_local_j + report.energy_codec_j + report.energy_transmit_j;
         let outcome = self.can_have_spent(device, spent_j, 1.0);
-        outcome.map_err(|why| format!("report of task {}: {why}", report.task))
+        outcome.map_err(|why| format!("report of task {}: {why}", report.task))?;
+        self.credible_account(device, &report.account)
+    }
+
+    /// Whether an account can be the present one of a device: what it has spent since the last one that was taken is no more than the
+    /// frames since then can have cost.
+    pub(super) fn credible_account(&self, device: usize, told: &Account) -> Result<(), String> {
+        let known = self.accounts.get(&self.names[device]);
+        let known = known.copied().unwrap_or_default();
+        let account = |why: String| format!("an energy account of {why}");
+        let frames = told.frames.saturating_sub(known.frames);
+        if frames > MOST_NEW_FRAMES {
+            return Err(account(format!(
+                "{frames} frames more than before: at most {MOST_NEW_FRAMES}"
+            )));
+        }
+        self.credible_queue(device, told.queue_j)?;
+        // An account that has gone back in frames still tells of the one that has just passed.
+        let new_j = told.spent_j - known.spent_j;
+        let outcome = self.can_have_spent(device, new_j, frames.max(1) as f64);
+        outcome.map_err(|why| account(format!("another {why}")))
     }
 
     /// Whether frames without a task can have cost what is reported.
     pub(super) fn credible_idle(&self, device: usize, idle: &Idle) -> Result<(), String> {
         self.credible_queue(device, idle.energy_queue_j)?;
-        self.can_have_spent(device, idle.energy_j, f64::from(idle.frames))
+        self.can_have_spent(device, idle.energy_j, f64::from(idle.frames))?;
+        self.credible_account(device, &idle.account)
     }
 
     /// End the session of a device that claims what cannot be.

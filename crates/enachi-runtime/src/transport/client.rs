@@ -66,9 +66,14 @@ impl Line {
         let _ = self.control.send(bytes);
     }
 
-    /// Send a datagram. Never waits; one that cannot be sent is lost.
-    pub fn datagram(&self, bytes: &[u8]) {
-        let _ = self.connection.send_datagram(Bytes::copy_from_slice(bytes));
+    /// Send a datagram; `false`: it could not be, and is lost. Never waits. Where there is no room this one is lost: QUIC's own way, to make
+    /// room by dropping the oldest, would cost the most important chunks, which go first.
+    pub fn datagram(&self, bytes: &[u8]) -> bool {
+        self.connection.datagram_send_buffer_space() >= bytes.len()
+            && self
+                .connection
+                .send_datagram(Bytes::copy_from_slice(bytes))
+                .is_ok()
     }
 
     /// Largest datagram \[byte\].
@@ -98,6 +103,27 @@ pub fn connect(
     credentials: &Credentials,
     patience: Duration,
 ) -> Result<Line, TransportError> {
+    let config = config(credentials)?;
+    runtime.block_on(open(address, config, patience))
+}
+
+/// Like [`connect`], without waiting: what comes of it is the one thing that the channel brings.
+pub fn begin_to_connect(
+    runtime: &tokio::runtime::Handle,
+    address: SocketAddr,
+    credentials: &Credentials,
+    patience: Duration,
+) -> Result<Receiver<Result<Line, TransportError>>, TransportError> {
+    let config = config(credentials)?;
+    let (done, outcome) = channel();
+    runtime.spawn(async move {
+        // Nobody may want the line any more; it closes as it is dropped.
+        let _ = done.send(open(address, config, patience).await);
+    });
+    Ok(outcome)
+}
+
+fn config(credentials: &Credentials) -> Result<quinn::ClientConfig, TransportError> {
     let mut tls = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(tls_error)?
@@ -111,6 +137,14 @@ pub fn connect(
     let crypto = QuicClientConfig::try_from(tls).map_err(tls_error)?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     config.transport_config(transport());
+    Ok(config)
+}
+
+async fn open(
+    address: SocketAddr,
+    config: quinn::ClientConfig,
+    patience: Duration,
+) -> Result<Line, TransportError> {
     let failed = |reason: String| TransportError::Connect { address, reason };
     // The edge's word about the certificate comes before the line stands or after it, as the packets fall.
     let broken = |error: ConnectionError| match ended(&error) {
@@ -122,29 +156,26 @@ pub fn connect(
     } else {
         (Ipv6Addr::UNSPECIFIED, 0).into()
     };
-    let _guard = runtime.enter();
     let mut endpoint = quinn::Endpoint::client(local)?;
     endpoint.set_default_client_config(config);
     let connecting = endpoint
         .connect(address, EDGE_NAME)
         .map_err(|e| failed(e.to_string()))?;
-    let opened = runtime.block_on(async {
-        let open = async {
-            let connection = connecting.await.map_err(broken)?;
-            let stream = connection.open_bi().await.map_err(broken)?;
-            Ok((connection, stream))
-        };
-        let waited = tokio::time::timeout(patience, open).await;
-        waited.unwrap_or_else(|_| {
-            let seconds = patience.as_secs_f64();
-            Err(failed(format!("no answer within {seconds} s")))
-        })
+    let opening = async {
+        let connection = connecting.await.map_err(broken)?;
+        let stream = connection.open_bi().await.map_err(broken)?;
+        Ok((connection, stream))
+    };
+    let opened = tokio::time::timeout(patience, opening).await;
+    let opened = opened.unwrap_or_else(|_| {
+        let seconds = patience.as_secs_f64();
+        Err(failed(format!("no answer within {seconds} s")))
     });
     let (connection, (mut send, mut receive)) = opened?;
     let (control, mut unsent) = mpsc::unbounded_channel::<Vec<u8>>();
     let (to_device, inputs): (Sender<FromEdge>, _) = channel();
     let closed = connection.clone();
-    runtime.spawn(async move {
+    tokio::spawn(async move {
         // The endpoint must live as long as the line.
         let _endpoint = endpoint;
         let writing = async {

@@ -3,7 +3,7 @@
 mod client;
 mod server;
 
-pub use client::{FromEdge, Line, connect};
+pub use client::{FromEdge, Line, begin_to_connect, connect};
 pub use server::{Input, Lines, MOST_WAITING, Server, ServerOptions, inputs};
 
 use crate::pki::PkiError;

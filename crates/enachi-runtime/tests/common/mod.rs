@@ -139,7 +139,10 @@ impl Lab {
         let thread = std::thread::spawn(move || {
             let records = serve(cell, &network, options, sender, &inputs, &lines, &seen);
             server.close();
-            records
+            records.map(|served| {
+                served.ledger.unwrap();
+                served.records
+            })
         });
         RunningEdge {
             address,
@@ -262,18 +265,19 @@ impl RunningEdge {
     }
 }
 
-/// All of `tasks` tasks ended, some at the edge, and what was in time is right three times as often as chance is in twelve classes. The
-/// network is right in 97.8 %; a busy machine cuts uploads short.
+/// All of `tasks` tasks ended, half of those in time at the edge or more, and half of them right. The network is right in 97.8 % of the
+/// tasks, in one of twelve by chance; a busy machine cuts uploads short.
 pub fn check_served(done: &Done, tasks: u64) {
     assert_eq!(done.tasks, tasks, "{done:?}");
     assert_eq!(done.by_edge + done.by_device, tasks, "{done:?}");
-    assert!(done.by_edge > 0, "{done:?}");
+    let in_time = tasks - done.late;
+    assert!(done.by_edge > 0 && 2 * done.by_edge >= in_time, "{done:?}");
     assert_eq!(
         (done.known, done.account.frames),
         (tasks, tasks),
         "{done:?}"
     );
-    assert!(4 * done.right >= tasks - done.late, "{done:?}");
+    assert!(2 * done.right >= in_time, "{done:?}");
     // Not one datagram left after the message that stops it had come.
     assert_eq!(done.late_datagrams, 0, "{done:?}");
 }

@@ -169,8 +169,12 @@ pub fn summary(done: &Done) -> String {
     } else {
         String::new()
     };
+    let unsent = match done.unsent_datagrams {
+        0 => String::new(),
+        lost => format!("; {lost} datagrams lost for want of room on the path"),
+    };
     format!(
-        "{} tasks: {} answered by the edge, {} by the device, {} not; {} late{right}; {:.3} mJ per task, queue {:.3} mJ",
+        "{} tasks: {} answered by the edge, {} by the device, {} not; {} late{right}; {:.3} mJ per task, queue {:.3} mJ{unsent}",
         done.tasks,
         done.by_edge,
         done.by_device,

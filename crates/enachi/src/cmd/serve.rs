@@ -144,7 +144,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let journal = args.records.as_deref().map(Journal::beside).transpose()?;
     let stop = cancel_on_signal()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let options = ServeOptions {
+    let mut options = ServeOptions {
         edge: EdgeOptions {
             settings: EdgeSettings {
                 model_sha256: network.model_sha256,
@@ -156,11 +156,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             seed,
         },
         workers: args.workers.map_or(cores, usize::from),
-        ledger: args
-            .queues
-            .as_deref()
-            .map(Ledger::open_to_write)
-            .transpose()?,
+        ledger: None,
         keep_records: args.records.is_some(),
         sink: journal.as_ref().map(|j| j.sink(&names)),
         stop: Arc::clone(&stop),
@@ -178,10 +174,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         sender.clone(),
     )?;
     let monitor = Arc::new(Mutex::new(Monitor::default()));
-    if let Some(page) = args.page {
+    let page = args.page.map(|page| {
         let serving = enachi_runtime::http::serve(page, Arc::clone(&monitor));
         let at = server.handle().block_on(serving);
-        let at = at.with_context(|| format!("--page {page}"))?;
+        at.with_context(|| format!("--page {page}"))
+    });
+    let page = page.transpose()?;
+    // The last thing that may fail, since it leaves files.
+    let ledger = args.queues.as_deref().map(Ledger::open_to_write);
+    options.ledger = ledger.transpose()?;
+    if let Some(at) = page {
         eprintln!("live page: http://{at}/   metrics: http://{at}/metrics");
     }
     eprintln!("listening on {} (UDP)", server.address);
@@ -191,7 +193,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             stop.store(true, Ordering::Relaxed);
         });
     }
-    let records = serve(
+    let served = serve(
         cell,
         &network,
         options,
@@ -202,12 +204,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     )?;
     server.close();
     if let Some(path) = &args.records {
-        write_frames(path, Format::Parquet, &names, &records)
+        write_frames(path, Format::Parquet, &names, &served.records)
             .with_context(|| format!("--records {}", path.display()))?;
-        eprintln!("{} records in {}", records.len(), path.display());
+        eprintln!("{} records in {}", served.records.len(), path.display());
         if let Some(journal) = &journal {
             journal.remove();
         }
     }
+    served
+        .ledger
+        .context("the energy queues were not written")?;
     Ok(())
 }
