@@ -3,6 +3,7 @@
 //! One table of columns serves all formats. Rows are written in the order given; the same rows give the same bytes.
 
 mod columns;
+mod lines;
 mod read;
 pub mod scan;
 mod text;
@@ -20,6 +21,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+pub use lines::lines_to_parquet;
 pub use read::{read_frames, read_frames_bytes};
 
 /// Rows that are turned into columns at a time.
@@ -73,6 +75,16 @@ pub enum RecordsError {
         file: String,
         /// Why.
         source: ArrowError,
+    },
+    /// Not the JSON lines of these records.
+    #[error("{file}, line {line}: not a record: {reason}")]
+    Line {
+        /// File.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
     },
     /// Parquet, but not these records.
     #[error("{file}: not the records of a run: column `{column}` {reason}")]
@@ -144,34 +156,69 @@ fn parquet<R>(
     table: &Table<R>,
     rows: &[R],
 ) -> Result<(), RecordsError> {
-    let file = || path.display().to_string();
-    let bad = |source| RecordsError::Parquet {
-        file: file(),
-        source,
-    };
-    // Types come from the first row; a column that is empty there still has its own kind of cell.
-    let fields: Vec<Field> = table
-        .iter()
-        .map(|column| Field::new(column.name, data_type(column.kind), true))
-        .collect();
-    let schema = Arc::new(Schema::new(fields));
-    let level = ZstdLevel::try_new(3).map_err(bad)?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .set_created_by("enachi".into())
-        .build();
-    let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(bad)?;
+    let mut writer = ParquetFile::new(out, path, table)?;
     for part in rows.chunks(BATCH) {
-        let arrays = table.iter().map(|column| array(column, part)).collect();
-        let batch =
-            RecordBatch::try_new(schema.clone(), arrays).map_err(|source| RecordsError::Arrow {
-                file: file(),
-                source,
-            })?;
-        writer.write(&batch).map_err(bad)?;
+        writer.write(table, part)?;
     }
-    writer.close().map_err(bad)?;
-    Ok(())
+    writer.close()
+}
+
+/// A Parquet file that is written batch by batch.
+struct ParquetFile<W: Write + Send> {
+    writer: ArrowWriter<W>,
+    schema: Arc<Schema>,
+    file: String,
+}
+
+impl<W: Write + Send> ParquetFile<W> {
+    fn new<R>(out: W, path: &Path, table: &Table<R>) -> Result<Self, RecordsError> {
+        let file = path.display().to_string();
+        let bad = |source| RecordsError::Parquet {
+            file: file.clone(),
+            source,
+        };
+        let fields: Vec<Field> = table
+            .iter()
+            .map(|column| Field::new(column.name, data_type(column.kind), true))
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        let level = ZstdLevel::try_new(3).map_err(bad)?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_created_by("enachi".into())
+            .build();
+        let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(bad)?;
+        Ok(Self {
+            writer,
+            schema,
+            file,
+        })
+    }
+
+    fn bad(&self, source: ParquetError) -> RecordsError {
+        RecordsError::Parquet {
+            file: self.file.clone(),
+            source,
+        }
+    }
+
+    /// `table` has the columns that the file was begun with.
+    fn write<R>(&mut self, table: &Table<R>, rows: &[R]) -> Result<(), RecordsError> {
+        let arrays = table.iter().map(|column| array(column, rows)).collect();
+        let batch = RecordBatch::try_new(self.schema.clone(), arrays);
+        let batch = batch.map_err(|source| RecordsError::Arrow {
+            file: self.file.clone(),
+            source,
+        })?;
+        self.writer.write(&batch).map_err(|e| self.bad(e))
+    }
+
+    fn close(self) -> Result<(), RecordsError> {
+        let Self { writer, file, .. } = self;
+        let closed = writer.close();
+        closed.map_err(|source| RecordsError::Parquet { file, source })?;
+        Ok(())
+    }
 }
 
 fn data_type(kind: columns::Kind) -> DataType {

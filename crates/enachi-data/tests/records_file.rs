@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use enachi_core::record::{FrameRecord, Names, Outcome, SlotRecord, StopReason, TaskQueue};
-use enachi_data::records::{Format, read_frames, read_frames_bytes, write_frames, write_slots};
+use enachi_data::records::{
+    Format, append_frames, lines_to_parquet, read_frames, read_frames_bytes, write_frames,
+    write_slots,
+};
 
 fn names() -> Names {
     Names {
@@ -66,6 +69,33 @@ fn parquet_round_trip_is_exact_and_reproducible() {
     let (read_names, read) = read_frames(&a).unwrap();
     assert_eq!(read_names, names());
     assert_eq!(read, rows);
+}
+
+/// Appended in pieces of any size, of which only some have arrivals, they become the file that is written at once.
+#[test]
+fn lines_become_the_same_parquet_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for arrivals in [false, true] {
+        let mut rows = rows();
+        rows.truncate(9000);
+        if arrivals {
+            rows[6000].tasks = Some(TaskQueue::default());
+        }
+        write_frames(&path("a.parquet"), Format::Parquet, &names(), &rows).unwrap();
+        let mut lines = std::fs::File::create(path("a.jsonl")).unwrap();
+        for piece in rows.chunks(701) {
+            append_frames(&mut lines, &names(), piece).unwrap();
+        }
+        let count = lines_to_parquet(&path("a.jsonl"), &path("b.parquet"), &names()).unwrap();
+        assert_eq!(count, 9000);
+        let [a, b] = ["a.parquet", "b.parquet"].map(|name| std::fs::read(path(name)).unwrap());
+        assert!(a == b);
+    }
+    let cut = std::fs::read_to_string(path("a.jsonl")).unwrap();
+    std::fs::write(path("a.jsonl"), &cut[..cut.len() - 10]).unwrap();
+    let error = lines_to_parquet(&path("a.jsonl"), &path("c.parquet"), &names()).unwrap_err();
+    assert!(error.to_string().contains("line 9000"), "{error}");
 }
 
 #[test]

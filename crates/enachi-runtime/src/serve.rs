@@ -1,5 +1,7 @@
 //! The edge as a process: one thread for the engine, one per tail worker, and those of the network.
 
+mod shelf;
+
 use crate::cell::{Cell, CellError};
 use crate::edge::{Edge, EdgeOptions, Happening, Live, LiveOptions};
 use crate::ledger::{Keeper, Ledger, LedgerError};
@@ -10,6 +12,7 @@ use enachi_core::profile::CutKind;
 use enachi_core::record::FrameRecord;
 use enachi_core::task::Replanning;
 use enachi_sim::scenario::{ArrivalKind, UncertaintyKind};
+use shelf::Shelf;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -26,15 +29,15 @@ pub struct ServeOptions {
     pub workers: usize,
     /// File with the energy queues; `None` keeps them in memory.
     pub ledger: Option<Ledger>,
-    /// Whether records are kept, to be written at the end.
+    /// Whether records are made.
     pub keep_records: bool,
-    /// Hears of new records every quarter of a second, before the end.
+    /// Takes new records every quarter of a second; without it they are kept for the end.
     pub sink: Option<Sink>,
     /// Set to end.
     pub stop: Arc<AtomicBool>,
 }
 
-/// Writes records; an error says why it cannot.
+/// Writes records, all or none of them; an error says why it cannot. They are offered again.
 type Write = dyn FnMut(&[FrameRecord]) -> Result<(), String> + Send;
 
 /// Takes records that are new.
@@ -138,8 +141,10 @@ pub fn check(cell: &Cell, network: &Network) -> Result<Vec<(usize, usize)>, Serv
 /// What an edge leaves when it has ended as it was told.
 #[derive(Debug)]
 pub struct Served {
-    /// The records, if they are kept.
+    /// The records that no sink has taken, if they are made.
     pub records: Vec<FrameRecord>,
+    /// Records that a sink has not taken for so long that there was no more room for them.
+    pub lost_records: u64,
     /// Whether the energy queues are on the disk.
     pub ledger: Result<(), LedgerError>,
 }
@@ -196,17 +201,16 @@ pub fn serve(
             monitor,
             greeting: HashMap::new(),
             keeper,
-            records: Vec::new(),
+            shelf: Shelf::new(options.sink.take()),
             keep: options.keep_records,
-            sink: options.sink.take(),
-            sunk: 0,
             stop: Arc::clone(&options.stop),
         };
         served.run(inputs, frame_s, options.edge.barrier);
         served.edge.judge_mut().close();
         Ok(Served {
             ledger: served.keeper.take().map_or(Ok(()), Keeper::close),
-            records: served.records,
+            records: served.shelf.records,
+            lost_records: served.shelf.lost,
         })
     })
 }
@@ -231,11 +235,8 @@ struct Serving<'a, 'n> {
     /// Who is at the other end of each line.
     greeting: HashMap<u64, Peer>,
     keeper: Option<Keeper>,
-    records: Vec<FrameRecord>,
+    shelf: Shelf,
     keep: bool,
-    sink: Option<Sink>,
-    /// Records that the sink has.
-    sunk: usize,
     stop: Arc<AtomicBool>,
 }
 
@@ -285,27 +286,15 @@ impl Serving<'_, '_> {
             if saved.elapsed() > SAVE {
                 saved = Instant::now();
                 self.drop_unintroduced(|peer| peer.since.elapsed() > HELLO);
-                self.sink();
+                self.shelf.empty();
                 self.save();
             }
         }
         self.edge.shut_down();
         self.transmit();
         self.watch();
+        self.shelf.empty();
         self.save();
-    }
-
-    /// Hand new records on. A sink that fails is not asked again: records are kept for the end all the same.
-    fn sink(&mut self) {
-        let new = &self.records[self.sunk..];
-        let Some(sink) = self.sink.as_mut().filter(|_| !new.is_empty()) else {
-            return;
-        };
-        if let Err(error) = sink.0(new) {
-            warn!(error, "records are kept in memory only from here on");
-            self.sink = None;
-        }
-        self.sunk = self.records.len();
     }
 
     fn save(&mut self) {
@@ -411,7 +400,7 @@ impl Serving<'_, '_> {
                     frame,
                     class,
                 } => debug!(device, task, frame, class, "answered"),
-                Happening::Idle(record) if self.keep => self.records.push((**record).clone()),
+                Happening::Idle(record) if self.keep => self.shelf.push((**record).clone()),
                 Happening::Done(done) => {
                     debug!(
                         name = done.name,
@@ -420,7 +409,7 @@ impl Serving<'_, '_> {
                         "done"
                     );
                     if self.keep {
-                        self.records.push(done.record.clone());
+                        self.shelf.push(done.record.clone());
                     }
                 }
                 _ => {}

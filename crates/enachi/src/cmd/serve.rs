@@ -4,17 +4,18 @@ use super::live::{NetworkArgs, logs, scenario};
 use super::signals::cancel_on_signal;
 use anyhow::{Context, bail};
 use enachi_core::record::Names;
-use enachi_data::records::{Format, append_frames, write_frames};
+use enachi_data::records::{Format, append_frames, lines_to_parquet, write_frames};
 use enachi_proto::{EdgeSettings, Limits};
 use enachi_runtime::cell::Cell;
 use enachi_runtime::edge::EdgeOptions;
 use enachi_runtime::ledger::Ledger;
 use enachi_runtime::monitor::Monitor;
 use enachi_runtime::pki::credentials;
-use enachi_runtime::serve::{ServeOptions, Sink, serve};
+use enachi_runtime::serve::{ServeOptions, Served, Sink, serve};
 use enachi_runtime::transport::{Server, ServerOptions, inputs};
 use enachi_sim::scenario::DeviceGroup;
 use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -48,7 +49,7 @@ pub struct Args {
     /// File that keeps the devices' energy queues over restarts.
     #[arg(long, value_name = "FILE")]
     queues: Option<PathBuf>,
-    /// Write the records of all tasks to this Parquet file at the end; it must not exist. Until then they are kept as JSON lines in
+    /// Write the records of all tasks to this Parquet file at the end; it must not exist. Until then they are appended as JSON lines to
     /// FILE with the ending `.partial.jsonl`, which is what an edge that is killed leaves.
     #[arg(long, value_name = "FILE")]
     records: Option<PathBuf>,
@@ -93,20 +94,46 @@ impl Journal {
     /// The file comes with the first record, so that an edge which does not start leaves none.
     fn sink(&self, names: &Names) -> Sink {
         let (path, names) = (self.0.clone(), names.clone());
-        let mut file: Option<File> = None;
+        let mut file: Option<(File, u64)> = None;
         Sink(Box::new(move |rows| {
             let fail = |e: std::io::Error| format!("{}: {e}", path.display());
-            let out = match file.take() {
+            let (out, whole) = match &mut file {
                 Some(open) => open,
-                None => File::create_new(&path).map_err(fail)?,
+                None => file.insert((File::create_new(&path).map_err(fail)?, 0)),
             };
-            append_frames(file.insert(out), &names, rows).map_err(fail)
+            let appended = append_frames(out, &names, rows).and_then(|()| out.stream_position());
+            match appended {
+                Ok(end) => *whole = end,
+                Err(error) => {
+                    // Not half of a line, before the same rows come again.
+                    out.set_len(*whole).map_err(fail)?;
+                    out.seek(SeekFrom::Start(*whole)).map_err(fail)?;
+                    return Err(fail(error));
+                }
+            }
+            Ok(())
         }))
     }
 
-    /// The file at the end holds everything.
-    fn remove(&self) {
+    /// Make the one file of everything, which takes the place of this one.
+    fn end(&self, path: &Path, names: &Names, served: &Served) -> anyhow::Result<u64> {
+        let missing = served.records.len() as u64 + served.lost_records;
+        if missing > 0 {
+            bail!(
+                "{missing} records could not be written; the others are in {}",
+                self.0.display()
+            );
+        }
+        let rows = match self.0.exists() {
+            true => lines_to_parquet(&self.0, path, names),
+            false => write_frames(path, Format::Parquet, names, &[]).map(|()| 0),
+        };
+        let rows = rows.inspect_err(|_| {
+            // Half a file is of no use, and would be in the way.
+            let _ = std::fs::remove_file(path);
+        })?;
         let _ = std::fs::remove_file(&self.0);
+        Ok(rows)
     }
 }
 
@@ -203,13 +230,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         &monitor,
     )?;
     server.close();
-    if let Some(path) = &args.records {
-        write_frames(path, Format::Parquet, &names, &served.records)
-            .with_context(|| format!("--records {}", path.display()))?;
-        eprintln!("{} records in {}", served.records.len(), path.display());
-        if let Some(journal) = &journal {
-            journal.remove();
-        }
+    if let Some((path, journal)) = args.records.as_deref().zip(journal.as_ref()) {
+        let rows = journal.end(path, &names, &served);
+        let rows = rows.with_context(|| format!("--records {}", path.display()))?;
+        eprintln!("{rows} records in {}", path.display());
     }
     served
         .ledger
