@@ -94,6 +94,8 @@ pub struct Runner<'a> {
     outcomes: Vec<FrameOutcome>,
     /// Batch start per distinct deadline.
     batches_s: Vec<f64>,
+    /// What the policy said when it was made: it is asked once, so that tables and plans go by the same answer.
+    replanning: Replanning,
     /// Of policies that plan again within a frame.
     replanner: Option<Replanner>,
     /// Of an edge of finite capacity.
@@ -131,7 +133,8 @@ impl<'a> Runner<'a> {
         let scenario = &deployment.scenario;
         let policy = factory.make(&variant.policy)?;
         let offered = factory.offered(&variant.policy);
-        let aware = policy.replanning() == Replanning::StoppingAware;
+        let replanning = policy.replanning();
+        let aware = replanning == Replanning::StoppingAware;
         let stops = aware.then_some(&variant.packet);
         let offer = deployment.offer(policy.stream_use(), offered, variant.curve, stops)?;
         let world = World::new(seed, &deployment.setting);
@@ -162,7 +165,8 @@ impl<'a> Runner<'a> {
             grants: vec![TaskGrant::default(); count],
             outcomes: vec![FrameOutcome::default(); count],
             batches_s: vec![0.0; deployment.deadlines_s.len()],
-            replanner: Replanner::new(policy.replanning()),
+            replanning,
+            replanner: Replanner::new(replanning),
             capacity: Capacity::new(deployment, &offer),
             failure: None,
             frame: 0,
@@ -347,8 +351,8 @@ impl<'a> Runner<'a> {
                 sending(upload, view.gain, view.weight)
             });
         let mut uploads: Vec<_> = uploads.collect();
-        let (packet, replanning) = (&self.variant.packet, self.policy.replanning());
-        let tables = self.deployment.conditional(packet, replanning);
+        let packet = &self.variant.packet;
+        let tables = self.deployment.conditional(packet, self.replanning);
         let tables = tables.expect("prepared for every policy that plans again");
         replanner.run(&situation, tables, &mut uploads, |device, slot| {
             if sink.wants_slots() {
@@ -475,7 +479,7 @@ impl<'a> Runner<'a> {
         let slot_s = deployment.scenario.frame.slot_s;
         let mut window = Window::between(record.ready_time_s, record.batch_time_s, slot_s);
         // A plan within the frame may still find band for an embedded stream.
-        let may_send = self.policy.replanning() != Replanning::Never
+        let may_send = self.replanning != Replanning::Never
             && candidate.ladder == LadderKind::Embedded
             || sends(grant);
         if !may_send {
