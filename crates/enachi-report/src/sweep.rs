@@ -3,7 +3,9 @@
 use crate::ReportError;
 use crate::published::{Achieved, Ran, Setting};
 use crate::run::estimate::Estimate;
-use enachi_data::sweep::{Dataset, MANIFEST_FILE, OracleRow, PairRow, PointRow, SweepInfo};
+use enachi_data::sweep::{
+    AxisInfo, Dataset, MANIFEST_FILE, OracleRow, PairRow, PointRow, SweepInfo, of_point,
+};
 use enachi_sim::scenario::{Scenario, parse};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -42,11 +44,11 @@ pub struct AxisView {
     pub unit: String,
     /// Whether it is logarithmic.
     pub log: bool,
-    /// Where each point stands: its value, or its number where values are words.
+    /// Where each point stands: the value of the first key, or its number where values are words.
     pub at: Vec<f64>,
     /// What each point is called, with its unit.
     pub names: Vec<String>,
-    /// Whether values are words.
+    /// Whether values are words, or numbers of which the first key repeats some.
     pub words: bool,
 }
 
@@ -113,13 +115,6 @@ impl Sweep {
     }
 }
 
-/// The rows of `point`. All tables of a dataset ascend by point.
-pub fn of_point<R>(rows: &[R], point: u64, number: impl Fn(&R) -> u64) -> &[R] {
-    let first = rows.partition_point(|row| number(row) < point);
-    let rows = &rows[first..];
-    &rows[..rows.partition_point(|row| number(row) == point)]
-}
-
 fn damaged(manifest: &str, reason: String) -> ReportError {
     ReportError::Manifest {
         file: manifest.into(),
@@ -142,6 +137,13 @@ fn value_name(value: &serde_json::Value, unit: &str) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// Words for place `index` of an axis, all its keys.
+fn place_name(info: &AxisInfo, index: usize) -> String {
+    let values = info.values[index].iter().enumerate();
+    let names = values.map(|(key, value)| value_name(value, &info.unit_of(key)));
+    names.collect::<Vec<_>>().join(" / ")
 }
 
 /// A value in the unit that people read: Hz in MHz, s in ms.
@@ -184,8 +186,8 @@ fn views_of(index: usize, sweep: &SweepInfo, manifest: &str) -> Result<Vec<View>
             .map(|other| {
                 let stride: usize = sizes[other + 1..].iter().product();
                 let info = &sweep.axes[other];
-                let value = &info.values[first / stride % sizes[other]][0];
-                format!("{} {}", info.label, value_name(value, &info.unit))
+                let index = first / stride % sizes[other];
+                format!("{} {}", info.label, place_name(info, index))
             })
             .collect();
         let title = match held.as_slice() {
@@ -239,7 +241,15 @@ fn axis_view(sweep: &SweepInfo, across: usize, manifest: &str) -> Result<AxisVie
         firsts.push(first);
     }
     let numbers: Option<Vec<f64>> = firsts.iter().map(|value| value.as_f64()).collect();
-    let names: Vec<String> = firsts.iter().map(|v| value_name(v, &info.unit)).collect();
+    // In-step keys may repeat the first one's value: then no place on a line of numbers tells points apart.
+    let numbers = numbers.filter(|numbers| {
+        let mut sorted = numbers.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.windows(2).all(|pair| pair[0] < pair[1])
+    });
+    let names: Vec<String> = (0..info.values.len())
+        .map(|index| place_name(info, index))
+        .collect();
     let words = numbers.is_none();
     let at = match numbers {
         Some(numbers) => numbers.iter().map(|v| in_unit(*v, &info.unit).0).collect(),
@@ -383,16 +393,28 @@ fn overrides(sweep: &SweepInfo, mut number: u64) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::of_point;
+    use super::*;
+    use serde_json::json;
 
     #[test]
-    fn rows_of_a_point_are_found_in_ascending_tables() {
-        let rows = [(0, 'a'), (0, 'b'), (2, 'c'), (2, 'd'), (2, 'e'), (5, 'f')];
-        for point in 0..7 {
-            let expected: Vec<(u64, char)> =
-                rows.iter().copied().filter(|row| row.0 == point).collect();
-            assert_eq!(of_point(&rows, point, |row| row.0), expected);
-        }
-        assert!(of_point(&rows[..0], 1, |row| row.0).is_empty());
+    fn keys_in_step_are_all_named_and_never_share_a_place() {
+        let sweep = |values: &[serde_json::Value]| SweepInfo {
+            axes: vec![AxisInfo {
+                label: "cell".into(),
+                keys: vec!["devices.0.count".into(), "channel.bandwidth_hz".into()],
+                values: (values.iter())
+                    .map(|value| value.as_array().cloned().unwrap_or_default())
+                    .collect(),
+                ..AxisInfo::default()
+            }],
+            ..SweepInfo::default()
+        };
+        let view = |sweep: &SweepInfo| axis_view(sweep, 0, "sweep.json").expect("an axis");
+        let repeated = view(&sweep(&[json!([1, 5e5]), json!([1, 1e6]), json!([2, 5e5])]));
+        assert_eq!(repeated.names, ["1 / 0.5 MHz", "1 / 1 MHz", "2 / 0.5 MHz"]);
+        assert_eq!((repeated.at, repeated.words), (vec![0.0, 1.0, 2.0], true));
+        let distinct = view(&sweep(&[json!([5, 5e6]), json!([10, 8e6])]));
+        assert_eq!(distinct.names, ["5 / 5 MHz", "10 / 8 MHz"]);
+        assert_eq!((distinct.at, distinct.words), (vec![5.0, 10.0], false));
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Far devices get more band; each takes the cut that promises most at the power its allowance pays for.
 #[derive(Clone, Default)]
-struct FarFirst;
+pub struct FarFirst;
 
 impl TaskPolicy for FarFirst {
     fn name(&self) -> &str {
@@ -77,7 +77,12 @@ points = 5
 pub fn sweep(folder: &Path, quick: bool) -> Result<Dataset, Box<dyn std::error::Error>> {
     let sweep = Sweep::parse(SWEEP, "my_policy.toml".as_ref())?.quick(quick);
     let sweep = sweep.with_policy("far-first", FarFirst::default);
-    sweep.run(folder, &RunOptions::default(), &Unwatched)?;
+    // What an earlier state of the policy gave is dropped.
+    let options = RunOptions {
+        force: true,
+        ..RunOptions::default()
+    };
+    sweep.run(folder, &options, &Unwatched)?;
     merge(folder, &[])?;
     Ok(Dataset::read(folder)?)
 }

@@ -231,11 +231,12 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Open or start the journal of `shard` in `folder`. Returns what it holds already.
+    /// Open or start the journal of `shard` in `folder`, `anew` without what it holds. Returns what it holds already.
     pub fn open(
         folder: &Path,
         plan_sha256: &str,
         shard: Shard,
+        anew: bool,
     ) -> Result<(Self, Vec<Place>), JournalError> {
         let path = part_path(folder, shard);
         let io = io_error(&path);
@@ -261,8 +262,10 @@ impl Journal {
             plan_sha256: plan_sha256.into(),
             shard,
         };
-        let index = Index::read(&path)?;
-        let (kept, places) = match index {
+        if anew {
+            file.set_len(0).map_err(&io)?;
+        }
+        let (kept, places) = match Index::read(&path)? {
             Some(index) if index.header != header => {
                 return Err(JournalError::OtherPlan {
                     file: path.display().to_string(),
@@ -314,7 +317,7 @@ mod tests {
     fn what_a_kill_leaves_is_cut_off_and_the_rest_kept() {
         let folder = tempfile::tempdir().expect("a folder");
         let (mut journal, places) =
-            Journal::open(folder.path(), "plan", Shard::WHOLE).expect("new");
+            Journal::open(folder.path(), "plan", Shard::WHOLE, false).expect("new");
         assert!(places.is_empty());
         (0..3).for_each(|run| journal.append(&entry(run)).expect("appended"));
         drop(journal);
@@ -324,7 +327,7 @@ mod tests {
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).expect("written");
             let (mut journal, places) =
-                Journal::open(folder.path(), "plan", Shard::WHOLE).expect("reopened");
+                Journal::open(folder.path(), "plan", Shard::WHOLE, false).expect("reopened");
             let lines = whole[..length]
                 .iter()
                 .filter(|byte| **byte == b'\n')
@@ -341,7 +344,8 @@ mod tests {
     #[test]
     fn damaged_lines_are_forgotten() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (mut journal, _) = Journal::open(folder.path(), "plan", Shard::WHOLE).expect("new");
+        let (mut journal, _) =
+            Journal::open(folder.path(), "plan", Shard::WHOLE, false).expect("new");
         (0..3).for_each(|run| journal.append(&entry(run)).expect("appended"));
         drop(journal);
         let path = part_path(folder.path(), Shard::WHOLE);
@@ -359,15 +363,16 @@ mod tests {
     #[test]
     fn one_process_at_a_time_and_one_plan() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (journal, _) = Journal::open(folder.path(), "plan", Shard::WHOLE).expect("new");
-        let second = Journal::open(folder.path(), "plan", Shard::WHOLE);
+        let (journal, _) = Journal::open(folder.path(), "plan", Shard::WHOLE, false).expect("new");
+        let second = Journal::open(folder.path(), "plan", Shard::WHOLE, false);
         assert!(matches!(second, Err(JournalError::Locked { .. })));
         drop(journal);
-        let other = Journal::open(folder.path(), "other", Shard::WHOLE);
+        let other = Journal::open(folder.path(), "other", Shard::WHOLE, false);
         assert!(matches!(other, Err(JournalError::OtherPlan { .. })));
         let path = part_path(folder.path(), Shard::WHOLE);
         std::fs::write(&path, b"something else\nentirely\n").expect("written");
-        let foreign = Journal::open(folder.path(), "plan", Shard::WHOLE).expect_err("no journal");
+        let foreign =
+            Journal::open(folder.path(), "plan", Shard::WHOLE, false).expect_err("no journal");
         assert!(foreign.to_string().contains("delete it"), "{foreign}");
         assert_eq!(
             std::fs::read(&path).expect("readable"),
@@ -377,7 +382,7 @@ mod tests {
         let check = &bytes_sha256(old.as_bytes())[..CHECK_DIGITS];
         std::fs::write(&path, format!("{check} {old}\n")).expect("written");
         let error =
-            Journal::open(folder.path(), "plan", Shard::WHOLE).expect_err("another version");
+            Journal::open(folder.path(), "plan", Shard::WHOLE, false).expect_err("another version");
         assert!(
             error
                 .to_string()

@@ -16,6 +16,7 @@
 //! one's own joins with [`Sweep::with_policy`].
 
 mod curves;
+mod folder;
 pub mod journal;
 mod merge;
 pub mod oracle;
@@ -29,14 +30,15 @@ mod work;
 pub use merge::{TIMING_FILE, merge, read_plan};
 
 use crate::journal::{Journal, JournalError};
-use crate::plan::{PLAN_FILE, Plan, Shard};
+use crate::plan::{Added, PLAN_FILE, Plan, Shard};
 use crate::spec::{SpecError, SweepFile};
 use enachi_core::task::TaskPolicy;
-use enachi_data::sweep::{DatasetError, write_atomically};
+use enachi_data::sweep::{DatasetError, file_sha256};
 use enachi_sim::policies::PolicyFactory;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A sweep that cannot run or be merged.
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +56,15 @@ pub enum SweepError {
     },
     /// The folder is in use for something else.
     #[error(
-        "{folder}: holds another sweep, or this one with other settings or from another version; choose another --out, or pass --force to drop what it holds"
+        "{folder}: holds another sweep, or this one with other settings, from another version or of a program with other policies; choose another --out, or pass --force (in a program `RunOptions::force`) to drop what it holds"
     )]
     OtherSweep {
+        /// Folder.
+        folder: String,
+    },
+    /// What it holds cannot be dropped now.
+    #[error("{folder}: another process is working in it; nothing was dropped")]
+    InUse {
         /// Folder.
         folder: String,
     },
@@ -111,8 +119,13 @@ impl SweepError {
     }
 }
 
-/// Adds a policy to a factory.
-type Register = Arc<dyn Fn(PolicyFactory) -> PolicyFactory + Send + Sync>;
+/// A policy of one's own.
+#[derive(Clone)]
+struct Register {
+    name: String,
+    /// Adds it to a factory.
+    with: Arc<dyn Fn(PolicyFactory) -> PolicyFactory + Send + Sync>,
+}
 
 /// A sweep file with what the command line changes.
 #[derive(Clone)]
@@ -169,16 +182,31 @@ impl Sweep {
         self
     }
 
-    /// Let the file name a policy of one's own; it goes before one of the core of the same name.
+    /// Let the file name a policy of one's own; it goes before one of the core of the same name. The plan then holds the hash of the
+    /// running program: results of another build, whose policy may be another, are refused, or dropped with [`RunOptions::force`].
     pub fn with_policy<P: TaskPolicy + 'static>(
         mut self,
         name: &str,
         make: impl Fn() -> P + Clone + Send + Sync + 'static,
     ) -> Self {
-        let name = name.to_owned();
-        self.registered
-            .push(Arc::new(move |factory| factory.with(&name, make.clone())));
+        let own = name.to_owned();
+        self.registered.push(Register {
+            name: name.to_owned(),
+            with: Arc::new(move |factory| factory.with(&own, make.clone())),
+        });
         self
+    }
+
+    /// What the plan says of policies of one's own.
+    fn added(&self) -> Result<Option<Added>, String> {
+        if self.registered.is_empty() {
+            return Ok(None);
+        }
+        let policies = self.registered.iter().map(|policy| policy.name.clone());
+        Ok(Some(Added {
+            policies: policies.collect(),
+            program_sha256: program_sha256()?,
+        }))
     }
 
     /// Name of the folder that results go to by default.
@@ -201,32 +229,26 @@ impl Sweep {
     ) -> Result<Outcome, SweepError> {
         let points = points::Points::of(self)?;
         let plan = &points.plan;
-        write_plan(folder, plan, options.force)?;
+        let _lock = folder::claim(folder, plan, options.force)?;
         let runs = plan.runs();
-        let range = runs.of_shard(options.shard);
-        let (mut journal, places) = Journal::open(folder, &plan.plan_sha256, options.shard)?;
+        let own = runs.of_shard(options.shard);
+        let (mut journal, places) =
+            Journal::open(folder, &plan.plan_sha256, options.shard, options.force)?;
         // A run that failed gets another chance: what it failed of may be mended.
-        let mut done = vec![false; range.len()];
-        for place in places.iter().filter(|place| !place.failed) {
-            if let Some(done) = place
-                .run
-                .checked_sub(range.start)
-                .and_then(|i| done.get_mut(i))
-            {
-                *done = true;
-            }
-        }
-        let mut todo: Vec<usize> = range
-            .clone()
-            .filter(|run| !done[run - range.start])
+        let well = places.iter().filter(|place| !place.failed);
+        let done: HashSet<usize> = well.map(|place| place.run).collect();
+        let mut todo: Vec<usize> = own
+            .iter()
+            .copied()
+            .filter(|run| !done.contains(run))
             .collect();
         // The largest first, so that no core is left with one of them at the end.
         todo.sort_by_key(|run| (std::cmp::Reverse(runs.cost(*run)), *run));
         let cost = |of: &mut dyn Iterator<Item = usize>| of.map(|run| runs.cost(run)).sum::<u64>();
         monitor.started(&Start {
-            runs: range.len(),
+            runs: own.len(),
             left: todo.len(),
-            device_frames: cost(&mut range.clone()),
+            device_frames: cost(&mut own.iter().copied()),
             device_frames_left: cost(&mut todo.iter().copied()),
         });
         let watch = Watch::new(monitor, &runs, &todo);
@@ -243,61 +265,26 @@ impl Sweep {
         let finished = watch.finished.load(Ordering::Relaxed);
         Ok(Outcome {
             folder: folder.into(),
-            runs: range.len(),
+            runs: own.len(),
             left: todo.len() - finished,
             failed,
         })
     }
 }
 
-fn write_plan(folder: &Path, plan: &Plan, force: bool) -> Result<(), SweepError> {
-    let path = folder.join(PLAN_FILE);
-    std::fs::create_dir_all(folder).map_err(|e| SweepError::io(folder, e))?;
-    if path.exists() {
-        match read_plan(folder) {
-            Ok(old) if old == *plan => return Ok(()),
-            _ if force => clear(folder)?,
-            Ok(_) => {
-                return Err(SweepError::OtherSweep {
-                    folder: folder.display().to_string(),
-                });
-            }
-            Err(error) => return Err(error),
-        }
-    } else {
-        // Never among files of something else. Shards that start at the same moment see each other's plans, half done.
-        let entries = std::fs::read_dir(folder).map_err(|e| SweepError::io(folder, e))?;
-        let foreign = entries.flatten().any(|entry| {
-            let name = entry.file_name();
-            !name.to_string_lossy().starts_with(PLAN_FILE)
-        });
-        if foreign && !folder.join("parts").is_dir() {
-            return Err(SweepError::OtherSweep {
-                folder: folder.display().to_string(),
-            });
-        }
-    }
-    write_atomically(&path, plan.to_json().as_bytes())?;
-    Ok(())
-}
-
-/// Remove what a sweep wrote, the manifest first.
-fn clear(folder: &Path) -> Result<(), SweepError> {
-    use enachi_data::sweep::{MANIFEST_FILE, TABLES};
-    let named = [MANIFEST_FILE, TIMING_FILE, PLAN_FILE]
-        .into_iter()
-        .chain(TABLES);
-    for path in named
-        .map(|name| folder.join(name))
-        .filter(|path| path.is_file())
-    {
-        std::fs::remove_file(&path).map_err(|e| SweepError::io(&path, e))?;
-    }
-    let parts = folder.join("parts");
-    if parts.is_dir() {
-        std::fs::remove_dir_all(&parts).map_err(|e| SweepError::io(&parts, e))?;
-    }
-    Ok(())
+/// Hash of the program that runs, read once.
+fn program_sha256() -> Result<String, String> {
+    static HASH: OnceLock<Result<String, String>> = OnceLock::new();
+    let hash = || {
+        let fail = |error: &dyn std::fmt::Display| {
+            format!(
+                "cannot read the running program, whose hash tells states of its policies apart: {error}"
+            )
+        };
+        let path = std::env::current_exe().map_err(|error| fail(&error))?;
+        file_sha256(&path).map_err(|error| fail(&error))
+    };
+    HASH.get_or_init(hash).clone()
 }
 
 /// How to run.
@@ -309,7 +296,7 @@ pub struct RunOptions<'a> {
     pub threads: usize,
     /// Once set, what is running is given up and what is finished kept.
     pub cancel: &'a AtomicBool,
-    /// Drop another sweep that the folder holds.
+    /// Drop what the folder holds: another sweep wholly, of this one the runs of this shard.
     pub force: bool,
 }
 

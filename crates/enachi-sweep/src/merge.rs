@@ -2,16 +2,17 @@
 
 use crate::SweepError;
 use crate::curves::curve_rows;
+use crate::folder::FolderLock;
 use crate::journal::{Done, Entry, Index, Place, read_entry};
 use crate::oracle::Bounds;
 use crate::plan::{PLAN_FILE, Plan, Shard};
-use crate::stats::{PolicyOutcome, axis_columns, tables};
+use crate::stats::{PolicyOutcome, Seeds, axis_columns, tables};
 use enachi_data::sweep::{
     DatasetError, DatasetWriter, FORMAT, FORMAT_VERSION, Failure, Manifest, check_version,
     write_atomically,
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,8 @@ const ORACLE: &str = "oracle";
 /// What the seeds of a policy, or of the bound, gave at a point.
 struct Gathered<T> {
     first_seed: u64,
-    found: Vec<T>,
+    /// By seed, counted from the first.
+    found: Vec<(usize, T)>,
     errors: Vec<(u64, String)>,
     wall_s: f64,
 }
@@ -75,7 +77,7 @@ impl<T> Gathered<T> {
             Ok(done) => {
                 let (found, wall_s) = of(done)?;
                 self.wall_s += wall_s;
-                self.found.push(found);
+                self.found.push((seed, found));
             }
             Err(error) => {
                 let seed = self.first_seed.wrapping_add(seed as u64);
@@ -112,17 +114,51 @@ struct Part {
     index: Index,
 }
 
+/// Parts open for reading; few at a time, as there may be more of them than a process may open.
+struct Files<'a> {
+    parts: &'a [Part],
+    /// The one that was opened first stands first.
+    open: VecDeque<(usize, File)>,
+}
+
+impl<'a> Files<'a> {
+    const MOST: usize = 64;
+
+    fn of(parts: &'a [Part]) -> Self {
+        Self {
+            parts,
+            open: VecDeque::new(),
+        }
+    }
+
+    fn get(&mut self, part: usize) -> Result<&mut File, SweepError> {
+        let known = self.open.iter().position(|(number, _)| *number == part);
+        let index = match known {
+            Some(index) => index,
+            None => {
+                if self.open.len() == Self::MOST {
+                    self.open.pop_front();
+                }
+                let path = &self.parts[part].path;
+                let file = File::open(path).map_err(|e| SweepError::io(path, e))?;
+                self.open.push_back((part, file));
+                self.open.len() - 1
+            }
+        };
+        Ok(&mut self.open[index].1)
+    }
+}
+
 /// Merge the parts in `folder`, and those of `elsewhere`, into the dataset of `folder`.
 pub fn merge(folder: &Path, elsewhere: &[PathBuf]) -> Result<Manifest, SweepError> {
+    read_plan(folder)?;
+    let _lock = FolderLock::shared(folder)?;
     let plan = read_plan(folder)?;
     let parts = find_parts(folder, elsewhere, &plan)?;
     let places = collect(folder, &plan, &parts)?;
     let columns = axis_columns(&plan);
     let runs = plan.runs();
-    let mut files = Vec::new();
-    for part in &parts {
-        files.push(File::open(&part.path).map_err(|e| SweepError::io(&part.path, e))?);
-    }
+    let mut files = Files::of(&parts);
     let mut writer = DatasetWriter::create(folder, &columns)?;
     let mut failures = Vec::new();
     let mut timings = Vec::new();
@@ -138,7 +174,8 @@ pub fn merge(folder: &Path, elsewhere: &[PathBuf]) -> Result<Manifest, SweepErro
         };
         let mut read = |run: usize| {
             let (part, place) = places[run];
-            read_entry(&mut files[part], &parts[part].path, &place).map(|entry| (part, entry))
+            let entry = read_entry(files.get(part)?, &parts[part].path, &place)?;
+            Ok::<_, SweepError>((part, entry))
         };
         let mut outcomes: Vec<PolicyOutcome> = Vec::new();
         for (policy, name) in plan.policies(point).iter().enumerate() {
@@ -168,9 +205,10 @@ pub fn merge(folder: &Path, elsewhere: &[PathBuf]) -> Result<Manifest, SweepErro
             failed_runs += gathered.errors.len() as u64;
             let failed = gathered.failures(of.seeds);
             failures.extend(failed.map(|(seed, error)| failure(name, seed, error)));
+            // Seeds that went well count, unless there are none.
             outcomes.push(match gathered.errors.into_iter().next() {
-                Some((_, error)) => Err(error),
-                None => Ok(gathered.found),
+                Some((_, error)) if gathered.found.is_empty() => Err(error),
+                _ => Ok(Seeds::new(gathered.found)),
             });
         }
         let mut bounds: Gathered<Bounds> = Gathered::new(of.first_seed);
@@ -194,7 +232,8 @@ pub fn merge(folder: &Path, elsewhere: &[PathBuf]) -> Result<Manifest, SweepErro
             let failed = bounds.failures(oracle.seeds);
             failures.extend(failed.map(|(seed, error)| failure(ORACLE, seed, error)));
         }
-        writer.point(&tables(&plan, &columns, point, &outcomes, &bounds.found))?;
+        let bounds: Vec<Bounds> = bounds.found.into_iter().map(|(_, found)| found).collect();
+        writer.point(&tables(&plan, &columns, point, &outcomes, &bounds))?;
     }
     let manifest = Manifest {
         format: FORMAT.into(),
@@ -334,9 +373,9 @@ fn collect(folder: &Path, plan: &Plan, parts: &[Part]) -> Result<Vec<(usize, Pla
         .map_or(1, |part| part.index.header.shard.count);
     let mut places: Vec<Option<(usize, Place)>> = vec![None; runs.count()];
     for (number, part) in parts.iter().enumerate() {
-        let range = runs.of_shard(part.index.header.shard);
+        let shard = part.index.header.shard;
         for place in &part.index.places {
-            if !range.contains(&place.run) {
+            if place.run >= runs.count() || runs.shard_of(place.run, count) != shard.index {
                 return Err(SweepError::Part {
                     file: part.path.display().to_string(),
                     reason: format!("holds run {}, which is not of its shard", place.run),
@@ -349,12 +388,16 @@ fn collect(folder: &Path, plan: &Plan, parts: &[Part]) -> Result<Vec<(usize, Pla
             }
         }
     }
+    // Runs of each shard, and how many of them are there.
+    let mut counts = vec![(0, 0); count as usize];
+    for (run, place) in places.iter().enumerate() {
+        let (total, there) = &mut counts[runs.shard_of(run, count) as usize];
+        *total += 1;
+        *there += usize::from(place.is_some());
+    }
     let mut missing = Vec::new();
-    for index in 0..count {
+    for (index, (total, there)) in (0..count).zip(counts) {
         let shard = Shard { index, count };
-        let range = runs.of_shard(shard);
-        let total = range.len();
-        let there = places[range].iter().flatten().count();
         if there < total {
             let known = parts.iter().find(|part| part.index.header.shard == shard);
             missing.push(match known {

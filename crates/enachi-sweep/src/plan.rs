@@ -3,6 +3,7 @@
 
 use enachi_core::profile::{LadderKind, MeasuredCurve, Profile, Surrogate};
 use enachi_data::sweep::{FORMAT, FORMAT_VERSION, ProfileInfo, SweepInfo, bytes_sha256};
+use enachi_sim::RESULTS_VERSION;
 use enachi_sim::bootstrap::Design;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -19,6 +20,12 @@ pub struct Plan {
     pub format_version: u32,
     /// Version of the software.
     pub enachi_version: String,
+    /// [`RESULTS_VERSION`] of the software; 0 in plans that are older than it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub results_version: u32,
+    /// Policies that the program added, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<Added>,
     /// Name of the sweep file.
     pub name: String,
     /// Whether the file's `[quick]` settings are used.
@@ -33,6 +40,19 @@ pub struct Plan {
     pub curves: Vec<StreamCurve>,
     /// The points, in order.
     pub points: Vec<PointPlan>,
+}
+
+fn is_zero(version: &u32) -> bool {
+    *version == 0
+}
+
+/// Policies of one's own, and what tells one state of them from another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// Their names.
+    pub policies: Vec<String>,
+    /// Hash of the program that holds them: another build is another plan, as nothing else knows whether they changed.
+    pub program_sha256: String,
 }
 
 /// One point.
@@ -181,6 +201,7 @@ impl Plan {
     pub fn new(
         name: &str,
         quick: bool,
+        added: Option<Added>,
         sweeps: Vec<SweepInfo>,
         profiles: Vec<ProfileInfo>,
         curves: Vec<StreamCurve>,
@@ -190,6 +211,8 @@ impl Plan {
             format: FORMAT.into(),
             format_version: FORMAT_VERSION,
             enachi_version: env!("CARGO_PKG_VERSION").into(),
+            results_version: RESULTS_VERSION,
+            added,
             name: name.into(),
             quick,
             plan_sha256: String::new(),
@@ -222,7 +245,7 @@ impl Plan {
     /// The numbering of all runs: point by point; there the policies, seed by seed, and then the bound.
     pub fn runs(&self) -> Runs {
         let mut blocks = Vec::with_capacity(2 * self.points.len());
-        let (mut first, mut cost) = (vec![0], vec![0]);
+        let mut first = vec![0];
         for (index, point) in self.points.iter().enumerate() {
             let policies = self.policies(index).len();
             let oracle_seeds = point.oracle.map_or(0, |oracle| oracle.seeds as usize);
@@ -237,15 +260,10 @@ impl Plan {
             ] {
                 let size = if fine { size } else { 0 };
                 first.push(first[first.len() - 1] + size);
-                cost.push(cost[cost.len() - 1] + size as u128 * each);
                 blocks.push(Block { seeds, each });
             }
         }
-        Runs {
-            blocks,
-            first,
-            cost,
-        }
+        Runs::new(blocks, first)
     }
 }
 
@@ -280,11 +298,47 @@ pub struct Runs {
     blocks: Vec<Block>,
     /// First run of each block, and the number of all.
     first: Vec<usize>,
-    /// Cost before each block, and of all.
-    cost: Vec<u128>,
+    /// Where the seeds of each policy of each block begin in the order of dealing; policies of a block follow each other.
+    dealt: Vec<usize>,
+    /// First entry of each block in `dealt`.
+    dealt_of: Vec<usize>,
 }
 
 impl Runs {
+    /// Runs are dealt the costly ones first, and of those that cost the same number of device-frames policy by policy: a policy
+    /// costs up to fifteen times what another does, and every shard gets as many runs of each.
+    fn new(blocks: Vec<Block>, first: Vec<usize>) -> Self {
+        let policies = |block: usize| {
+            let runs = first[block + 1] - first[block];
+            runs.checked_div(blocks[block].seeds).unwrap_or(0)
+        };
+        let mut dealt_of = Vec::with_capacity(blocks.len());
+        let mut groups = 0;
+        for block in 0..blocks.len() {
+            dealt_of.push(groups);
+            groups += policies(block);
+        }
+        let mut order: Vec<usize> = (0..blocks.len()).collect();
+        order.sort_by_key(|block| std::cmp::Reverse(blocks[*block].each));
+        let mut dealt = vec![0; groups];
+        let mut next = 0;
+        for alike in order.chunk_by(|a, b| blocks[*a].each == blocks[*b].each) {
+            let most = alike.iter().map(|block| policies(*block)).max();
+            for policy in 0..most.unwrap_or(0) {
+                for block in alike.iter().filter(|block| policy < policies(**block)) {
+                    dealt[dealt_of[*block] + policy] = next;
+                    next += blocks[*block].seeds;
+                }
+            }
+        }
+        Self {
+            blocks,
+            first,
+            dealt,
+            dealt_of,
+        }
+    }
+
     /// All runs.
     pub fn count(&self) -> usize {
         self.first[self.first.len() - 1]
@@ -329,20 +383,19 @@ impl Runs {
         u64::try_from(self.blocks[self.block(run)].each).unwrap_or(u64::MAX)
     }
 
-    /// Runs of a shard: neighbours, so that it visits few points, and every shard about the same number of device-frames.
-    pub fn of_shard(&self, shard: Shard) -> Range<usize> {
-        let begin = |index: u32| -> usize {
-            let total = self.cost[self.cost.len() - 1];
-            let target = (total * u128::from(index)).div_ceil(u128::from(shard.count));
-            if index == shard.count || total == 0 {
-                return if index == 0 { 0 } else { self.count() };
-            }
-            // The first run that begins at or behind the target.
-            let block = self.cost.partition_point(|cost| *cost <= target) - 1;
-            let within = (target - self.cost[block]).div_ceil(self.blocks[block].each);
-            self.first[block] + within as usize
-        };
-        begin(shard.index)..begin(shard.index + 1)
+    /// Which of `count` shards has run number `run`.
+    pub fn shard_of(&self, run: usize, count: u32) -> u32 {
+        let block = self.block(run);
+        let within = run - self.first[block];
+        let seeds = self.blocks[block].seeds;
+        let place = self.dealt[self.dealt_of[block] + within / seeds] + within % seeds;
+        (place % count as usize) as u32
+    }
+
+    /// Runs of a shard, ascending.
+    pub fn of_shard(&self, shard: Shard) -> Vec<usize> {
+        let own = |run: &usize| self.shard_of(*run, shard.count) == shard.index;
+        (0..self.count()).filter(own).collect()
     }
 }
 
@@ -377,6 +430,7 @@ mod tests {
         Plan::new(
             "x",
             false,
+            None,
             sweeps,
             Vec::new(),
             Vec::new(),
@@ -388,27 +442,39 @@ mod tests {
     fn shards_are_a_partition_of_about_equal_cost() {
         for devices in [vec![1, 5, 0, 25, 2], vec![0], vec![0, 0, 3], vec![7]] {
             let runs = plan(&devices, 3, 4).runs();
-            for count in [1, 2, 3, 7, 40] {
-                let mut next = 0;
-                let mut costs = Vec::new();
-                for index in 0..count {
-                    let range = runs.of_shard(Shard { index, count });
-                    assert_eq!(range.start, next);
-                    next = range.end;
-                    costs.push(range.map(|run| runs.cost(run)).sum::<u64>());
+            for count in [1, 2, 3, 7, 12, 40] {
+                let shards: Vec<Vec<usize>> = (0..count)
+                    .map(|index| runs.of_shard(Shard { index, count }))
+                    .collect();
+                let mut all = shards.concat();
+                all.sort_unstable();
+                assert!(all.iter().copied().eq(0..runs.count()));
+                let cost = |run: &usize| runs.cost(*run);
+                let costs = shards.iter().map(|runs| runs.iter().map(cost).sum::<u64>());
+                let (least, most) = costs.fold((u64::MAX, 0), |(least, most), cost| {
+                    (least.min(cost), most.max(cost))
+                });
+                let largest = (0..runs.count()).map(|run| runs.cost(run)).max();
+                assert!(most - least <= largest.unwrap_or(0), "{least}..{most}");
+            }
+        }
+    }
+
+    /// Whatever a policy costs beside the others.
+    #[test]
+    fn every_shard_has_as_many_runs_of_each_policy() {
+        // Twenty shards divide the runs of a point, so that dealing point by point would give a policy to half of them.
+        let (policies, points) = (14, 30);
+        let runs = plan(&vec![2; points], policies, 10).runs();
+        for count in [2, 3, 16, 20, 140] {
+            for policy in 0..policies {
+                let mut held = vec![0; count as usize];
+                for run in (0..runs.count()).filter(|r| runs.get(*r).job == Job::Policy(policy)) {
+                    held[runs.shard_of(run, count) as usize] += 1;
                 }
-                assert_eq!(next, runs.count());
-                let total: u64 = costs.iter().sum();
-                let largest = (0..runs.count())
-                    .map(|run| runs.cost(run))
-                    .max()
-                    .unwrap_or(0);
-                for cost in costs {
-                    assert!(
-                        cost.abs_diff(total / u64::from(count)) <= largest + 1,
-                        "{cost} of {total}"
-                    );
-                }
+                let (least, most) = (held.iter().min(), held.iter().max());
+                let apart = most.zip(least).map(|(most, least)| most - least);
+                assert!(apart.is_some_and(|apart| apart <= 1), "{count}: {held:?}");
             }
         }
     }

@@ -186,10 +186,12 @@ impl Points {
             file: sweep.path.display().to_string(),
             problem,
         };
+        let added = sweep.added().map_err(&fail)?;
         let mut this = Self {
             plan: Plan::new(
                 &sweep.file.name,
                 sweep.quick,
+                None,
                 Vec::new(),
                 Vec::new(),
                 Vec::new(),
@@ -280,6 +282,7 @@ impl Points {
         this.plan = Plan::new(
             &sweep.file.name,
             sweep.quick,
+            added,
             sweeps,
             profiles,
             curves,
@@ -311,7 +314,7 @@ impl Setting for Points {
         let known = PolicyFactory::on(deployment);
         self.registered
             .iter()
-            .fold(known, |factory, register| register(factory))
+            .fold(known, |factory, policy| (policy.with)(factory))
     }
 }
 

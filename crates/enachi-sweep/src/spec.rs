@@ -1,6 +1,6 @@
 //! The sweep file: which scenario, which axes, which policies. Read and checked here, once.
 
-use enachi_data::sweep::AxisInfo;
+use enachi_data::sweep::{AxisInfo, split_unit};
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -326,9 +326,14 @@ impl AxisSpec {
             Scale::Log => "log",
         };
         let name = self.name.clone().unwrap_or(stem);
+        let stems: Vec<String> = keys.iter().map(|key| split_unit(key).0).collect();
+        let stems = self.name.clone().unwrap_or_else(|| stems.join(" / "));
         Ok(Axis {
             info: AxisInfo {
-                label: self.label.clone().unwrap_or_else(|| name.replace('_', " ")),
+                label: self
+                    .label
+                    .clone()
+                    .unwrap_or_else(|| stems.replace('_', " ")),
                 name,
                 unit: self.unit.clone().unwrap_or(unit),
                 scale: scale.into(),
@@ -426,29 +431,6 @@ pub fn as_json(value: &toml::Value) -> serde_json::Value {
 /// 0.15 where a range computes 0.15000000000000002.
 fn twelve_digits(value: f64) -> f64 {
     format!("{value:.11e}").parse().unwrap_or(value)
-}
-
-/// `channel.bandwidth_hz` is `bandwidth` in Hz.
-fn split_unit(key: &str) -> (String, String) {
-    let parts: Vec<&str> = key.split('.').collect();
-    let last = parts.last().copied().unwrap_or_default();
-    const UNITS: [(&str, &str); 9] = [
-        ("_hz", "Hz"),
-        ("_s", "s"),
-        ("_j", "J"),
-        ("_w", "W"),
-        ("_w2", "W²"),
-        ("_db", "dB"),
-        ("_m", "m"),
-        ("_nats", "nat"),
-        ("_slots", "slots"),
-    ];
-    for (ending, unit) in UNITS {
-        if let Some(stem) = last.strip_suffix(ending) {
-            return (stem.into(), unit.into());
-        }
-    }
-    (last.into(), String::new())
 }
 
 /// At most `most` of `values`: the first, the last, and some at equal distances between.

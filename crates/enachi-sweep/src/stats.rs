@@ -8,10 +8,13 @@ use enachi_data::sweep::{
     AxisColumn, AxisValues, CutRow, DeviceRow, ExampleRow, HistogramRow, OracleRow, PointRow,
     PointTables, SeedRow, SlotRow, TrajectoryRow,
 };
-use enachi_sim::bootstrap::{Bootstrap, Replicates, Sketch};
+use enachi_sim::bootstrap::{Bootstrap, Replicates};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
-/// What came of one policy at one point: a tally per seed, or why there is none.
-pub type PolicyOutcome = Result<Vec<Tally>, String>;
+/// What came of one policy at one point, or why nothing did in any seed.
+pub type PolicyOutcome = Result<Seeds, String>;
 
 /// Keys that axes set, in the order of the file, and whether all their values are numbers.
 pub fn axis_columns(plan: &Plan) -> Vec<(String, bool)> {
@@ -39,7 +42,7 @@ pub fn tables(
     let of = &plan.points[point];
     let at = At {
         plan: of,
-        bootstrap: Bootstrap::new(of.design, of.first_seed, of.replicates, of.seeds as usize),
+        bootstraps: RefCell::default(),
         sweep: &plan.sweeps[of.sweep].name,
         point: point as u64,
     };
@@ -48,7 +51,7 @@ pub fn tables(
         axes: axis_values(&plan.points[point], columns, policies.len()),
         ..PointTables::default()
     };
-    let mut drawn: Vec<Option<Drawn>> = Vec::with_capacity(policies.len());
+    let mut drawn: Vec<Option<Drawn<'_>>> = Vec::with_capacity(policies.len());
     for (policy, outcome) in policies.iter().zip(outcomes) {
         match outcome {
             Err(error) => {
@@ -56,8 +59,10 @@ pub fn tables(
                 drawn.push(None);
             }
             Ok(seeds) => {
-                let of = at.drawn(seeds);
-                tables.points.push(at.point_row(policy, seeds, &of));
+                let of = at.drawn(seeds, &seeds.numbers);
+                tables
+                    .points
+                    .push(at.point_row(policy, &seeds.tallies, &of));
                 at.details(policy, seeds, &mut tables);
                 drawn.push(Some(of));
             }
@@ -96,7 +101,9 @@ fn axis_values(point: &PointPlan, columns: &[(String, bool)], rows: usize) -> Ve
 }
 
 /// Figures of a policy with all that intervals need.
-struct Drawn {
+struct Drawn<'a> {
+    seeds: &'a Seeds,
+    bootstrap: Rc<Bootstrap>,
     accuracy: Replicates,
     settled_j: Replicates,
 }
@@ -104,7 +111,8 @@ struct Drawn {
 /// Keys of the rows of a point.
 struct At<'a> {
     plan: &'a PointPlan,
-    bootstrap: Bootstrap,
+    /// By the number of seeds, which is smaller where some failed.
+    bootstraps: RefCell<BTreeMap<usize, Rc<Bootstrap>>>,
     sweep: &'a str,
     point: u64,
 }
@@ -116,8 +124,11 @@ macro_rules! keyed {
     };
 }
 
-// Below the macro, which it uses.
+// Below the macro, which they use.
 mod pairs;
+mod seeds;
+
+pub use seeds::Seeds;
 
 fn per(sum: f64, count: u64) -> f64 {
     if count > 0 {
@@ -151,23 +162,6 @@ fn count(seeds: &[Tally], value: impl Fn(&Tally) -> u64) -> u64 {
 }
 
 impl At<'_> {
-    fn drawn(&self, seeds: &[Tally]) -> Drawn {
-        let sketches: Vec<(u64, u64, &Sketch)> = seeds
-            .iter()
-            .map(|tally| (tally.right, tally.tasks, &tally.sketch))
-            .collect();
-        let settled: Vec<f64> = seeds.iter().map(settled_energy_j).collect();
-        Drawn {
-            accuracy: self.bootstrap.accuracy(&sketches),
-            settled_j: self.bootstrap.mean(&settled),
-        }
-    }
-
-    /// 95 % interval; nothing where a single seed cannot tell.
-    fn interval(&self, of: &Replicates) -> [f64; 2] {
-        self.bootstrap.interval(of).unwrap_or([f64::NAN; 2])
-    }
-
     fn failed(&self, policy: &str, error: &str) -> PointRow {
         let mut row = keyed!(
             self,
@@ -183,16 +177,16 @@ impl At<'_> {
         row
     }
 
-    fn point_row(&self, policy: &str, seeds: &[Tally], drawn: &Drawn) -> PointRow {
+    fn point_row(&self, policy: &str, seeds: &[Tally], drawn: &Drawn<'_>) -> PointRow {
         let n = count(seeds, |t| t.device_frames);
         let tasks = count(seeds, |t| t.tasks);
         let mean = |value: &dyn Fn(&Tally) -> f64| per(total(seeds, value), n);
         let per_task = |value: &dyn Fn(&Tally) -> f64| per(total(seeds, value), tasks);
         let rate = |outcome: Outcome| share(count(seeds, |t| t.outcomes[outcome as usize]), tasks);
-        let [accuracy_low, accuracy_high] = self.interval(&drawn.accuracy);
-        let [energy_settled_low_j, energy_settled_high_j] = self.interval(&drawn.settled_j);
+        let [accuracy_low, accuracy_high] = drawn.interval(&drawn.accuracy);
+        let [energy_settled_low_j, energy_settled_high_j] = drawn.interval(&drawn.settled_j);
         let by_seed: Vec<f64> = seeds.iter().map(|t| per(t.bits, t.tasks)).collect();
-        let [bits_low, bits_high] = self.interval(&self.bootstrap.mean(&by_seed));
+        let [bits_low, bits_high] = drawn.interval(&drawn.bootstrap.mean(&by_seed));
         let several = seeds.first().is_some_and(|tally| tally.devices.len() > 1);
         let over_seeds = |value: &dyn Fn(&[DeviceTally]) -> f64| {
             let values = seeds.iter().map(|tally| value(&tally.devices));
@@ -278,10 +272,11 @@ impl At<'_> {
     }
 
     /// Every row but those of `points` and `pairs`.
-    fn details(&self, policy: &str, seeds: &[Tally], tables: &mut PointTables) {
+    fn details(&self, policy: &str, seeds: &Seeds, tables: &mut PointTables) {
+        let (numbers, seeds) = (&seeds.numbers, seeds.tallies.as_slice());
         let n = count(seeds, |t| t.tasks);
-        for (index, tally) in seeds.iter().enumerate() {
-            let seed = self.plan.first_seed.wrapping_add(index as u64);
+        for (number, tally) in numbers.iter().zip(seeds) {
+            let seed = self.plan.first_seed.wrapping_add(*number as u64);
             tables.seeds.push(self.seed_row(policy, seed, tally));
             let devices = tally.devices.iter().enumerate();
             tables.devices.extend(

@@ -9,9 +9,10 @@ use enachi_sim::policies::PolicyFactory;
 use enachi_sim::scenario::parse;
 use enachi_sim::simulate::{Unwatched as NoMonitor, simulate};
 use enachi_sim::summary::summarise;
-use enachi_sweep::journal::part_path;
+use enachi_sweep::journal::{Entry, Journal, part_path};
 use enachi_sweep::plan::Shard;
-use enachi_sweep::{Monitor, RunOptions, Unwatched, merge};
+use enachi_sweep::{Monitor, RunOptions, Sweep, SweepError, Unwatched, merge, read_plan};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[test]
@@ -526,4 +527,156 @@ fn shards_may_start_at_the_same_moment() {
         });
         merge(&out, &[]).expect("merges");
     }
+}
+
+/// Asks, while its own sweep runs, for the folder to be dropped by another.
+struct Intruder<'a> {
+    other: Sweep,
+    out: &'a Path,
+    answers: std::sync::Mutex<Vec<Result<(), SweepError>>>,
+}
+
+impl Monitor for Intruder<'_> {
+    fn finished(&self, _device_frames: u64, _failed: bool, _point: bool) {
+        let mut answers = self.answers.lock().expect("not poisoned");
+        if answers.is_empty() {
+            let options = RunOptions {
+                force: true,
+                ..options(Shard::WHOLE, 1)
+            };
+            let answer = self.other.run(self.out, &options, &Unwatched);
+            answers.push(answer.map(|_| ()));
+        }
+    }
+}
+
+#[test]
+fn force_drops_what_is_there_but_not_what_others_work_on() {
+    let (folder, out) = workplace();
+    let sweep = sweep(folder.path(), SWEEP).quick(true);
+    let intruder = Intruder {
+        other: sweep.clone().set(&["seeds=2".into()]),
+        out: &out,
+        answers: Default::default(),
+    };
+    let outcome = sweep
+        .run(&out, &options(Shard::WHOLE, 1), &intruder)
+        .expect("goes on");
+    assert_eq!((outcome.left, outcome.failed), (0, 0));
+    let answers = intruder.answers.into_inner().expect("not poisoned");
+    assert!(
+        matches!(answers[..], [Err(SweepError::InUse { .. })]),
+        "{answers:?}"
+    );
+    merge(&out, &[]).expect("nothing was lost");
+    let before = bytes(&out);
+
+    // The same sweep: nothing is left to do, but with force all of it; of another split only the shard.
+    struct Left(AtomicUsize);
+    impl Monitor for Left {
+        fn started(&self, start: &enachi_sweep::Start) {
+            self.0.store(start.left, Ordering::Relaxed);
+        }
+    }
+    let left = |shard: Shard, force: bool| {
+        let left = Left(AtomicUsize::new(0));
+        let options = RunOptions {
+            force,
+            ..options(shard, 2)
+        };
+        let outcome = sweep.run(&out, &options, &left).expect("runs");
+        (left.0.into_inner(), outcome.runs)
+    };
+    let (none, runs) = left(Shard::WHOLE, false);
+    assert_eq!(none, 0);
+    assert_eq!(left(Shard::WHOLE, true), (runs, runs));
+    merge(&out, &[]).expect("merges");
+    assert!(before == bytes(&out));
+    let half = Shard { index: 1, count: 2 };
+    assert_eq!(left(half, true), (runs / 2, runs / 2));
+    assert_eq!(left(Shard::WHOLE, false), (0, runs), "other parts are kept");
+}
+
+#[test]
+fn seeds_that_went_well_count_where_others_failed() {
+    let (folder, out) = workplace();
+    let sweep = sweep(folder.path(), SWEEP);
+    sweep
+        .run(&out, &options(Shard::WHOLE, 2), &Unwatched)
+        .expect("runs");
+    merge(&out, &[]).expect("merges");
+    let whole = Dataset::read(&out).expect("readable");
+
+    // In place of the second of three seeds of the first policy at the second point: a failure.
+    let plan = read_plan(&out).expect("a plan");
+    let lost = plan.runs().of_policies(1).start + 1;
+    let part = part_path(&out, Shard::WHOLE);
+    let text = std::fs::read_to_string(&part).expect("readable");
+    let kept = text
+        .lines()
+        .filter(|line| !line.contains(&format!("{{\"run\":{lost},")));
+    let kept: Vec<&str> = kept.collect();
+    assert_eq!(kept.len() + 1, text.lines().count());
+    std::fs::write(&part, kept.join("\n") + "\n").expect("written");
+    let (mut journal, _) =
+        Journal::open(&out, &plan.plan_sha256, Shard::WHOLE, false).expect("opens");
+    let outcome = Err("out of luck".into());
+    journal
+        .append(&Entry { run: lost, outcome })
+        .expect("appended");
+    drop(journal);
+    let manifest = merge(&out, &[]).expect("merges");
+    assert_eq!(manifest.failed_runs, 1);
+    let failure = &manifest.failures[0];
+    assert_eq!(
+        (failure.point, failure.seed, failure.policy.as_str()),
+        (1, Some(2), "enachi")
+    );
+
+    let data = Dataset::read(&out).expect("readable");
+    let changed = |point: u64, policy: &str| point == 1 && policy == "enachi";
+    let seeds = |policy: &str| -> Vec<f64> {
+        let own = whole
+            .seeds
+            .iter()
+            .filter(|row| row.point == 1 && row.policy == policy);
+        own.map(|row| row.accuracy).collect()
+    };
+    // All seeds have as many tasks.
+    let mean = |policy: &str| {
+        let seeds = seeds(policy);
+        (seeds[0] + seeds[2]) / 2.0
+    };
+    for (row, before) in data.points.iter().zip(&whole.points) {
+        if !changed(row.point, &row.policy) {
+            assert_eq!(format!("{row:?}"), format!("{before:?}"));
+            continue;
+        }
+        assert_eq!((row.error.as_ref(), row.seeds, before.seeds), (None, 2, 3));
+        assert!((row.accuracy - mean("enachi")).abs() < 1e-12, "{row:?}");
+        assert!(row.accuracy_low <= row.accuracy && row.accuracy <= row.accuracy_high);
+    }
+    assert_eq!(data.pairs.len(), whole.pairs.len());
+    for (pair, before) in data.pairs.iter().zip(&whole.pairs) {
+        if changed(pair.point, &pair.policy) || changed(pair.point, &pair.other) {
+            let expected = mean(&pair.policy) - mean(&pair.other);
+            assert!(
+                (pair.accuracy_difference - expected).abs() < 1e-12,
+                "{pair:?}"
+            );
+        } else {
+            assert_eq!(format!("{pair:?}"), format!("{before:?}"));
+        }
+    }
+    let numbers = |data: &Dataset| -> Vec<u64> {
+        let own = data
+            .seeds
+            .iter()
+            .filter(|row| changed(row.point, &row.policy));
+        own.map(|row| row.seed).collect()
+    };
+    assert_eq!(
+        (numbers(&whole), numbers(&data)),
+        (vec![1, 2, 3], vec![1, 3])
+    );
 }

@@ -525,6 +525,41 @@ fn a_sweep_has_its_figures_and_the_published_ones_beside_its_own() {
     );
 }
 
+/// Sections of details that the page has no room for have their tables; figures have files of their own all the same.
+#[test]
+fn the_page_of_a_grid_has_a_bounded_size() {
+    let folder = TempDir::new().expect("a folder");
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/paper.toml");
+    let file = folder.path().join("grid.toml");
+    let sweep = format!(
+        "name = \"grid\"\nscenario = {:?}\npolicies = [\"enachi\", \"enachi+stop-entropy\", \"progressive-ftx@L1\", \"progressive-ftx@L2\",\
+         \"progressive-ftx@L3\", \"progressive-ftx@L4\", \"effect-dnn\", \"sc-cao\", \"edge-only\", \"device-only\",\
+         \"min-energy-split\", \"best-static-cut\"]\n\
+         [set]\nframes = 20\nwarmup_frames = 5\nseeds = 2\noutput.bootstrap_replicates = 100\n\
+         [[sweep]]\nname = \"grid\"\ntitle = \"Grid\"\n\
+         [[sweep.axis]]\nkey = \"task.v\"\nvalues = [0.3, 1, 3, 10, 30, 100, 300, 1000]\n\
+         [[sweep.axis]]\nkey = \"device.deadline_s\"\nfrom = 0.1\nto = 0.3\npoints = 9\n",
+        text(&scenario)
+    );
+    std::fs::write(&file, sweep).expect("written");
+    let out = folder.path().join("out");
+    let output = enachi(&["sweep", text(&file), "--out", text(&out), "--quiet"]);
+    assert!(output.status.success(), "{output:?}");
+    let figures = folder.path().join("figures");
+    let page = page(&out, &["--figures", text(&figures)]);
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
+    assert!(page.contains("left out here, as the page would be too large"));
+    let document = parsed(&page);
+    // The first section is whole, every one has its table, and all have their figures as files.
+    assert!(page.contains("id=\"grid-1-slots\""));
+    for section in 1..=8 {
+        let row = table_row(&document, &format!("grid-{section}-sweep"), "100 ms");
+        assert_eq!(row.len(), 13);
+        let accuracy = figures.join(format!("grid-{section}-accuracy.svg"));
+        assert!(accuracy.is_file(), "{accuracy:?}");
+    }
+}
+
 #[test]
 fn a_spoilt_sweep_is_refused_by_name() {
     let folder = TempDir::new().expect("a folder");

@@ -75,6 +75,39 @@ pub struct AxisInfo {
     pub values: Vec<Vec<serde_json::Value>>,
 }
 
+impl AxisInfo {
+    /// Unit of the values of key number `index`; empty if none.
+    pub fn unit_of(&self, index: usize) -> String {
+        match self.keys.get(index) {
+            Some(key) if index > 0 => split_unit(key).1,
+            _ => self.unit.clone(),
+        }
+    }
+}
+
+/// Name and unit of a scenario key: `channel.bandwidth_hz` is `bandwidth` in Hz.
+pub fn split_unit(key: &str) -> (String, String) {
+    let parts: Vec<&str> = key.split('.').collect();
+    let last = parts.last().copied().unwrap_or_default();
+    const UNITS: [(&str, &str); 9] = [
+        ("_hz", "Hz"),
+        ("_s", "s"),
+        ("_j", "J"),
+        ("_w", "W"),
+        ("_w2", "W²"),
+        ("_db", "dB"),
+        ("_m", "m"),
+        ("_nats", "nat"),
+        ("_slots", "slots"),
+    ];
+    for (ending, unit) in UNITS {
+        if let Some(stem) = last.strip_suffix(ending) {
+            return (stem.into(), unit.into());
+        }
+    }
+    (last.into(), String::new())
+}
+
 /// A profile that was used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProfileInfo {

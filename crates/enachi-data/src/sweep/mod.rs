@@ -11,6 +11,7 @@ mod write;
 
 pub use manifest::{
     AxisInfo, FORMAT, FORMAT_VERSION, Failure, FileInfo, Manifest, ProfileInfo, SweepInfo,
+    split_unit,
 };
 pub use rows::{
     CurveRow, CutRow, DeviceRow, ExampleRow, HistogramRow, OracleRow, PairRow, PointRow, SeedRow,
@@ -22,7 +23,7 @@ use arrow_schema::DataType;
 use parquet::errors::ParquetError;
 use sha2::{Digest, Sha256};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use table::{Row, Value, read_batches};
 
 /// Name of the manifest.
@@ -163,10 +164,15 @@ pub enum AxisValues {
 impl Dataset {
     /// Read `folder`, checking every file against its checksum.
     pub fn read(folder: &Path) -> Result<Self, DatasetError> {
+        Self::read_tables(folder, &TABLES)
+    }
+
+    /// Read those of [`TABLES`] that `tables` names, and check them; the others stay empty.
+    pub fn read_tables(folder: &Path, tables: &[&str]) -> Result<Self, DatasetError> {
         let manifest = read_manifest(folder)?;
-        for name in TABLES {
+        for name in tables {
             let path = folder.join(name);
-            let expected = manifest.files.get(name).map(|file| file.sha256.as_str());
+            let expected = manifest.files.get(*name).map(|file| file.sha256.as_str());
             let found = file_sha256(&path)?;
             if expected != Some(found.as_str()) {
                 return Err(DatasetError::damaged(
@@ -177,28 +183,38 @@ impl Dataset {
                 ));
             }
         }
+        let wanted = Wanted { folder, tables };
         let mut axes = Vec::new();
         let mut points = Vec::new();
-        read_batches(&folder.join("points.parquet"), |source| {
-            points.extend(PointRow::rows(source)?);
-            read_axes(source, &mut axes)
-        })?;
+        if let Some(path) = wanted.path("points") {
+            read_batches(&path, |source| {
+                points.extend(PointRow::rows(source)?);
+                read_axes(source, &mut axes)
+            })?;
+        }
         Ok(Self {
             points,
             axes,
-            seeds: read(folder, "seeds")?,
-            pairs: read(folder, "pairs")?,
-            cuts: read(folder, "cuts")?,
-            histograms: read(folder, "histograms")?,
-            trajectories: read(folder, "trajectories")?,
-            devices: read(folder, "devices")?,
-            examples: read(folder, "examples")?,
-            slots: read(folder, "slots")?,
-            oracle: read(folder, "oracle")?,
-            curves: read(folder, "curves")?,
+            seeds: wanted.read("seeds")?,
+            pairs: wanted.read("pairs")?,
+            cuts: wanted.read("cuts")?,
+            histograms: wanted.read("histograms")?,
+            trajectories: wanted.read("trajectories")?,
+            devices: wanted.read("devices")?,
+            examples: wanted.read("examples")?,
+            slots: wanted.read("slots")?,
+            oracle: wanted.read("oracle")?,
+            curves: wanted.read("curves")?,
             manifest,
         })
     }
+}
+
+/// The rows of `point`, whose number `number` tells. All tables of a dataset but `curves` ascend by point.
+pub fn of_point<R>(rows: &[R], point: u64, number: impl Fn(&R) -> u64) -> &[R] {
+    let first = rows.partition_point(|row| number(row) < point);
+    let rows = &rows[first..];
+    &rows[..rows.partition_point(|row| number(row) == point)]
 }
 
 /// Read the manifest of `folder`.
@@ -255,13 +271,30 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn read<R: Row>(folder: &Path, table: &str) -> Result<Vec<R>, DatasetError> {
-    let mut rows = Vec::new();
-    read_batches(&folder.join(format!("{table}.parquet")), |source| {
-        rows.extend(R::rows(source)?);
-        Ok(())
-    })?;
-    Ok(rows)
+/// Tables that are read.
+struct Wanted<'a> {
+    folder: &'a Path,
+    tables: &'a [&'a str],
+}
+
+impl Wanted<'_> {
+    /// File of `table`, if it is one of them.
+    fn path(&self, table: &str) -> Option<PathBuf> {
+        let file = format!("{table}.parquet");
+        let wanted = self.tables.contains(&file.as_str());
+        wanted.then(|| self.folder.join(file))
+    }
+
+    fn read<R: Row>(&self, table: &str) -> Result<Vec<R>, DatasetError> {
+        let mut rows = Vec::new();
+        if let Some(path) = self.path(table) {
+            read_batches(&path, |source| {
+                rows.extend(R::rows(source)?);
+                Ok(())
+            })?;
+        }
+        Ok(rows)
+    }
 }
 
 /// Append the `axis.` columns of a batch.
@@ -296,3 +329,19 @@ fn read_axes(source: &table::Source<'_>, axes: &mut Vec<AxisColumn>) -> Result<(
 
 /// What the name of an axis column begins with.
 pub(crate) const AXIS_PREFIX: &str = "axis.";
+
+#[cfg(test)]
+mod tests {
+    use super::of_point;
+
+    #[test]
+    fn rows_of_a_point_are_found_in_ascending_tables() {
+        let rows = [(0, 'a'), (0, 'b'), (2, 'c'), (2, 'd'), (2, 'e'), (5, 'f')];
+        for point in 0..7 {
+            let expected: Vec<(u64, char)> =
+                rows.iter().copied().filter(|row| row.0 == point).collect();
+            assert_eq!(of_point(&rows, point, |row| row.0), expected);
+        }
+        assert!(of_point(&rows[..0], 1, |row| row.0).is_empty());
+    }
+}

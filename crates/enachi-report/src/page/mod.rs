@@ -29,10 +29,17 @@ pub struct Page {
     pub figures: Vec<Figure>,
 }
 
+/// Bytes of drawings beyond which figures are kept for files of their own alone. Leaves a page below 5 MB room for its tables.
+const DRAWN_BYTES: usize = 3_500_000;
+/// The same of tables, without their tags.
+const TABLE_BYTES: usize = 250_000;
+
 /// Collects figures while sections are written.
 #[derive(Default)]
 struct Sheets {
     figures: Vec<Figure>,
+    drawn_bytes: usize,
+    table_bytes: usize,
 }
 
 impl Sheets {
@@ -46,6 +53,26 @@ impl Sheets {
         };
         self.figures.push(figure);
         block
+    }
+
+    /// The same, as long as the page has room for it; one that does not fit is kept for its own file, and ends the room.
+    fn show_if_room(&mut self, figure: Figure) -> Option<Block> {
+        if self.drawn_bytes > DRAWN_BYTES {
+            self.figures.push(figure);
+            return None;
+        }
+        let block = self.show(figure);
+        if let Block::Figure { svg, .. } = &block {
+            self.drawn_bytes += svg.len();
+        }
+        (self.drawn_bytes <= DRAWN_BYTES).then_some(block)
+    }
+
+    /// Whether the page has room for `table`.
+    fn has_room(&mut self, table: &Table) -> bool {
+        let cells = table.rows.iter().flat_map(|row| &row.cells);
+        self.table_bytes += cells.map(|cell| cell.text.len()).sum::<usize>();
+        self.table_bytes <= TABLE_BYTES
     }
 }
 
@@ -141,7 +168,7 @@ fn published_blocks(lines: &[Line], ran: &[Ran]) -> Vec<Block> {
         note(
             "Reproduced: within a point (of accuracy, of a lead or of a share of energy), or the 95 % interval holds the published figure and is at most two points wide \
              to each side. Better, not reproduced: beyond that, on one side or the other. Cannot tell: the interval is wider and holds the figure. The paper does not say whether its \
-             gains are points or relative, nor which benchmark each is taken against: a lead is judged against the most accurate one, a saving against the thriftiest that is \
+             gains are points or relative, nor which benchmark each is taken against: leads are judged as points of accuracy, savings as shares of energy; a lead is judged against the most accurate one, a saving against the thriftiest that is \
              as accurate; what gains are against the easiest one stands behind the semicolon and decides nothing.",
         ),
     ];

@@ -1,6 +1,8 @@
 //! The page of a sweep.
 
-use super::blocks::{Block, Document, Section, Table, code, column, fact, row, section, words};
+use super::blocks::{
+    Block, Document, Section, Table, code, column, fact, note, row, section, words,
+};
 use super::{Page, Sheets, interval, minus, plural, published_blocks};
 use crate::ReportError;
 use crate::figures::profile::{Dots, FitPanel};
@@ -23,8 +25,17 @@ pub fn sweep_page(sweep: &Sweep) -> Result<Page, ReportError> {
         let blocks = published_blocks(&lines, &sweep.ran);
         sections.push(section("published", "Published figures", blocks));
     }
+    let shown = sections.len();
     for view in &sweep.views {
-        sections.push(along(sweep, view, &mut sheets));
+        sections.extend(along(sweep, view, &mut sheets));
+    }
+    let left = sweep.views.len() - (sections.len() - shown);
+    if left > 0 {
+        let text = format!(
+            "{} left out, as the page would be too large: `enachi report --figures DIR` writes their figures, `enachi sweep show --format csv` has all.",
+            plural(left, "section like these is", "sections like these are")
+        );
+        sections.push(section("left-out", "Left out", vec![note(text)]));
     }
     let table = fit_table(&fits);
     let mut curves: Vec<Block> = fits
@@ -111,7 +122,8 @@ fn fit_table(fits: &figures::Fits) -> Block {
     })
 }
 
-fn along(sweep: &Sweep, view: &View, sheets: &mut Sheets) -> Section {
+/// The figures of a view and its table, as far as the page has room; nothing where it has none.
+fn along(sweep: &Sweep, view: &View, sheets: &mut Sheets) -> Option<Section> {
     let mut all = vec![figures::accuracy(sweep, view), figures::energy(sweep, view)];
     all.extend(figures::difference(sweep, view));
     all.push(figures::pareto(sweep, view));
@@ -123,17 +135,40 @@ fn along(sweep: &Sweep, view: &View, sheets: &mut Sheets) -> Section {
     all.extend(figures::stops(sweep, view));
     all.extend(figures::over_time(sweep, view));
     all.extend(figures::slots(sweep, view));
-    let mut blocks: Vec<Block> = all.into_iter().map(|figure| sheets.show(figure)).collect();
-    blocks.insert(2, table(sweep, view));
-    Section {
+    let count = all.len();
+    let shown = all
+        .into_iter()
+        .filter_map(|figure| sheets.show_if_room(figure));
+    let mut blocks: Vec<Block> = shown.collect();
+    let left = count - blocks.len();
+    let table = table(sweep, view);
+    match (sheets.has_room(&table), blocks.len()) {
+        (true, 2..) => {
+            let summary = TABLE.into();
+            blocks.insert(2, Block::Folded { summary, table });
+        }
+        (true, _) => blocks.insert(0, Block::Table(table)),
+        (false, 0) => return None,
+        (false, _) => blocks.push(note("The table is left out, as the page would be too large: `enachi sweep show --format csv` has it.")),
+    }
+    if left > 0 {
+        let figures = plural(left, "figure is", "figures are");
+        blocks.push(note(format!(
+            "{figures} left out here, as the page would be too large: `enachi report --figures DIR` writes them."
+        )));
+    }
+    Some(Section {
         id: format!("{}-sweep", view.id),
         title: view.title.clone(),
         blocks,
-    }
+    })
 }
 
+/// What the table of a view is.
+const TABLE: &str = "Figures as a table: accuracy with its 95 % interval, energy after the warm-up";
+
 /// Accuracy and energy of every policy at every point.
-fn table(sweep: &Sweep, view: &View) -> Block {
+fn table(sweep: &Sweep, view: &View) -> Table {
     let policies = &sweep.info(view).policies;
     let mut header = vec![column(view.axis.label.clone(), "")];
     header.extend(policies.iter().map(|p| column(p.clone(), "%, J")));
@@ -160,14 +195,10 @@ fn table(sweep: &Sweep, view: &View) -> Block {
         );
         row(false, cells)
     });
-    Block::Folded {
-        summary: "Figures as a table: accuracy with its 95 % interval, energy after the warm-up"
-            .into(),
-        table: Table {
-            groups: Vec::new(),
-            header,
-            rows: rows.collect(),
-        },
+    Table {
+        groups: Vec::new(),
+        header,
+        rows: rows.collect(),
     }
 }
 
@@ -204,7 +235,7 @@ fn doubts(sweep: &Sweep) -> Vec<String> {
     }
     if manifest.failed_runs > 0 {
         doubts.push(format!(
-            "{} of {} runs failed; they are listed below and missing from the figures",
+            "{} of {} runs failed; they are listed below. A policy's figures are those of its other seeds, and missing where all failed",
             manifest.failed_runs, manifest.runs
         ));
     }
@@ -223,7 +254,8 @@ fn failures(sweep: &Sweep) -> Option<Section> {
     if failures.is_empty() {
         return None;
     }
-    let rows = failures.iter().map(|f| {
+    const SHOWN: usize = 200;
+    let rows = failures.iter().take(SHOWN).map(|f| {
         let seed = f.seed.map_or("all".into(), |s| s.to_string());
         row(
             false,
@@ -247,11 +279,12 @@ fn failures(sweep: &Sweep) -> Option<Section> {
         ],
         rows: rows.collect(),
     };
-    Some(section(
-        "failures",
-        "What failed",
-        vec![Block::Table(table)],
-    ))
+    let mut blocks = vec![Block::Table(table)];
+    if failures.len() > SHOWN {
+        let more = failures.len() - SHOWN;
+        blocks.push(note(format!("{more} more are in sweep.json.")));
+    }
+    Some(section("failures", "What failed", blocks))
 }
 
 /// How intervals are made.

@@ -5,13 +5,16 @@ use enachi_data::sweep::PairRow;
 
 impl At<'_> {
     /// All ordered pairs. The difference the other way round is the same with other signs.
-    pub(super) fn pairs(&self, policies: &[String], drawn: &[Option<Drawn>]) -> Vec<PairRow> {
+    pub(super) fn pairs(&self, policies: &[String], drawn: &[Option<Drawn<'_>>]) -> Vec<PairRow> {
         let n = policies.len();
         let mut rows: Vec<Option<PairRow>> = vec![None; n * n];
         for (first, a) in drawn.iter().enumerate() {
             for (second, b) in drawn.iter().enumerate().skip(first + 1) {
                 if let (Some(a), Some(b)) = (a, b) {
-                    let row = self.pair([&policies[first], &policies[second]], a, b);
+                    let names = [policies[first].as_str(), &policies[second]];
+                    let Some(row) = self.compared(names, a, b) else {
+                        continue;
+                    };
                     rows[second * n + first] = Some(mirrored(&row));
                     rows[first * n + second] = Some(row);
                 }
@@ -20,11 +23,23 @@ impl At<'_> {
         rows.into_iter().flatten().collect()
     }
 
-    fn pair(&self, [policy, other]: [&str; 2], a: &Drawn, b: &Drawn) -> PairRow {
+    /// Over the seeds that both have; nothing where there are none.
+    fn compared(&self, names: [&str; 2], a: &Drawn<'_>, b: &Drawn<'_>) -> Option<PairRow> {
+        if a.seeds.numbers == b.seeds.numbers {
+            return Some(self.pair(names, a, b));
+        }
+        let common = a.seeds.common(b.seeds);
+        (!common.is_empty()).then(|| {
+            let (a, b) = (self.drawn(a.seeds, &common), self.drawn(b.seeds, &common));
+            self.pair(names, &a, &b)
+        })
+    }
+
+    fn pair(&self, [policy, other]: [&str; 2], a: &Drawn<'_>, b: &Drawn<'_>) -> PairRow {
         let accuracy = a.accuracy.less(&b.accuracy);
         let settled_j = a.settled_j.less(&b.settled_j);
-        let [accuracy_low, accuracy_high] = self.interval(&accuracy);
-        let [energy_low, energy_high] = self.interval(&settled_j);
+        let [accuracy_low, accuracy_high] = a.interval(&accuracy);
+        let [energy_low, energy_high] = a.interval(&settled_j);
         keyed!(
             self,
             policy,

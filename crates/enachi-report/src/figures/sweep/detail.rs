@@ -5,9 +5,9 @@ use crate::figures::Figure;
 use crate::figures::frame::{SLOTS_CAPTION, Trace, slot_sheet};
 use crate::figures::run::{StopPanel, stop_sheet};
 use crate::figures::time::{Path, QUEUE_CAPTION, cumulative_chart, queue_chart};
-use crate::sweep::{Sweep, View, of_point};
+use crate::sweep::{Sweep, View};
 use enachi_core::record::StopReason;
-use enachi_data::sweep::HistogramRow;
+use enachi_data::sweep::{HistogramRow, of_point};
 
 /// The point of a view that is shown in detail: the middle one.
 pub fn detail(view: &View) -> usize {

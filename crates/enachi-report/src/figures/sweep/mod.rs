@@ -15,9 +15,9 @@ use super::{Figure, axis, outcome_part};
 use crate::draw::chart::{Axis, BANDS, Chart, Mark, Names, Point, Rule, Series};
 use crate::draw::rows::{Part, Row, Rows};
 use crate::draw::scale::{Scale, short, upper_part};
-use crate::sweep::{Sweep, View, of_point};
+use crate::sweep::{Sweep, View};
 use enachi_core::record::Outcome;
-use enachi_data::sweep::PointRow;
+use enachi_data::sweep::{PointRow, of_point};
 
 /// Value and interval of a row.
 type ValueOf = fn(&PointRow) -> (f64, Option<(f64, f64)>);

@@ -17,6 +17,9 @@ use std::sync::atomic::Ordering;
 /// Exit code of a sweep that finished, but some of whose runs failed.
 const SOME_FAILED: u8 = 3;
 
+/// Tables that summaries are made of.
+const SHOWN: [&str; 3] = ["points.parquet", "pairs.parquet", "oracle.parquet"];
+
 /// Arguments of `enachi sweep`.
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = EXAMPLES)]
@@ -105,7 +108,7 @@ struct RunArgs {
     /// Threads; without it one per core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Drop another sweep that the output folder holds.
+    /// Drop what the output folder holds of another sweep, and run what it holds of this one again.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -159,7 +162,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => shard(&args.run, args.shard),
         Some(Command::Merge(args)) => merged(&args.folder, &args.parts, &args.print),
         Some(Command::Show(args)) => {
-            let data = Dataset::read(&args.folder)?;
+            let data = Dataset::read_tables(&args.folder, &SHOWN)?;
             show(&data, &args.print)?;
             Ok(code(&data.manifest))
         }
@@ -223,13 +226,14 @@ fn describe(plan: &Plan, shards: u32) -> String {
     }
     if shards > 1 {
         text += "\nshard: runs, device-frames\n";
-        for index in 0..shards {
-            let range = runs.of_shard(Shard {
-                index,
-                count: shards,
-            });
-            let frames: u64 = range.clone().map(|run| runs.cost(run)).sum();
-            text += &format!("  {index}/{shards}: {}, {frames}\n", range.len());
+        let mut of = vec![(0_usize, 0); shards as usize];
+        for run in 0..runs.count() {
+            let (own, frames) = &mut of[runs.shard_of(run, shards) as usize];
+            *own += 1;
+            *frames += runs.cost(run);
+        }
+        for (index, (own, frames)) in of.into_iter().enumerate() {
+            text += &format!("  {index}/{shards}: {own}, {frames}\n");
         }
     }
     text
@@ -287,7 +291,7 @@ fn shard(args: &RunArgs, shard: Option<Shard>) -> anyhow::Result<ExitCode> {
 fn merged(folder: &Path, parts: &[PathBuf], how: &PrintArgs) -> anyhow::Result<ExitCode> {
     let manifest = merge(folder, parts)?;
     if !how.quiet {
-        show(&Dataset::read(folder)?, how)?;
+        show(&Dataset::read_tables(folder, &SHOWN)?, how)?;
         if how.format == Format::Table {
             print(&format!("\nwrote {}\n", folder.display()))?;
         }

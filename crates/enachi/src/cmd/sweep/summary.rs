@@ -1,7 +1,9 @@
 //! The summary of a sweep: tables with block charts, JSON, CSV.
 
 use comfy_table::Cell;
-use enachi_data::sweep::{AxisInfo, AxisValues, Dataset, OracleRow, PairRow, PointRow, SweepInfo};
+use enachi_data::sweep::{
+    AxisInfo, AxisValues, Dataset, OracleRow, PairRow, PointRow, SweepInfo, of_point,
+};
 use serde_json::{Map, Value, json};
 
 use crate::cmd::simulate::{align_right, plain_table};
@@ -34,10 +36,8 @@ pub fn tables(data: &Dataset) -> String {
 
 fn part_tables(data: &Dataset, sweep: &SweepInfo, points: &[u64]) -> String {
     let row = |policy: &str, point: u64| {
-        let found = data
-            .points
-            .iter()
-            .find(|row| row.point == point && row.policy == policy);
+        let mut rows = of_point(&data.points, point, |row| row.point).iter();
+        let found = rows.find(|row| row.policy == policy);
         found.filter(|row| row.error.is_none())
     };
     let heads: Vec<String> = points
@@ -67,8 +67,10 @@ fn part_tables(data: &Dataset, sweep: &SweepInfo, points: &[u64]) -> String {
                     .map(|point| row(policy, *point).map(value))
                     .collect();
                 let mut cells = vec![Cell::new(policy)];
-                cells.extend(values.iter().map(|value| {
-                    Cell::new(value.map_or("failed".into(), |v| format!("{v:.digits$}")))
+                cells.extend(points.iter().zip(&values).map(|(point, value)| {
+                    let some = row(policy, *point).is_some_and(|row| lacks_seeds(data, row));
+                    let mark = if some { SOME_SEEDS } else { "" };
+                    Cell::new(value.map_or("failed".into(), |v| format!("{v:.digits$}{mark}")))
                 }));
                 if points.len() > 1 {
                     cells.push(Cell::new(blocks(&values, chart)));
@@ -102,7 +104,8 @@ fn part_tables(data: &Dataset, sweep: &SweepInfo, points: &[u64]) -> String {
 
 /// Share of the upper bound, at the points where it was computed.
 fn oracle_table(data: &Dataset, sweep: &SweepInfo, points: &[u64], heads: &[String]) -> String {
-    let bounded = |point: u64| data.oracle.iter().any(|row| row.point == point);
+    let rows = |point: u64| of_point(&data.oracle, point, |row| row.point);
+    let bounded = |point: u64| !rows(point).is_empty();
     let (points, heads): (Vec<u64>, Vec<&String>) = points
         .iter()
         .zip(heads)
@@ -116,8 +119,8 @@ fn oracle_table(data: &Dataset, sweep: &SweepInfo, points: &[u64], heads: &[Stri
     table.set_header(head.chain(heads.into_iter().cloned()));
     for policy in &sweep.policies {
         let share = |point: &u64| {
-            let of = |row: &&OracleRow| (row.point, &row.policy) == (*point, policy);
-            let row = data.oracle.iter().find(of);
+            let of = |row: &&OracleRow| row.policy == *policy;
+            let row = rows(*point).iter().find(of);
             let text = row.map(|r| format!("{:.1}", r.share * 100.0));
             Cell::new(text.unwrap_or_else(|| "–".into()))
         };
@@ -140,10 +143,9 @@ fn difference_table(data: &Dataset, sweep: &SweepInfo, points: &[u64], heads: &[
     for policy in &sweep.policies[1..] {
         let mut cells = vec![Cell::new(policy)];
         cells.extend(points.iter().map(|point| {
-            let of = |pair: &&PairRow| {
-                (pair.point, &pair.policy, &pair.other) == (*point, policy, first)
-            };
-            Cell::new(data.pairs.iter().find(of).map_or("–".into(), |pair| {
+            let of = |pair: &&PairRow| (&pair.policy, &pair.other) == (policy, first);
+            let pairs = of_point(&data.pairs, *point, |pair| pair.point);
+            Cell::new(pairs.iter().find(of).map_or("–".into(), |pair| {
                 let half = (pair.accuracy_difference_high - pair.accuracy_difference_low) / 2.0;
                 format!(
                     "{:+.1} ±{:.1}",
@@ -189,6 +191,11 @@ fn notes(data: &Dataset) -> String {
             row.frames, row.seeds
         );
     }
+    if rows().any(|row| lacks_seeds(data, row)) {
+        text += &format!(
+            "{SOME_SEEDS} some seeds failed; over the others (how many: column seeds of --format csv)\n"
+        );
+    }
     let manifest = &data.manifest;
     text += &format!("{} points, {} runs", manifest.points, manifest.runs);
     if manifest.failed_runs > 0 {
@@ -227,16 +234,29 @@ fn label(sweep: &SweepInfo, mut point: u64) -> Vec<String> {
     labels
 }
 
+/// All keys that the axis sets in step.
 fn axis_label(axis: &AxisInfo, index: usize) -> String {
-    match axis.values[index].first() {
-        Some(Value::Number(number)) => match number.as_f64() {
-            Some(value) => with_unit(value, &axis.unit),
+    let label = |(key, value): (usize, &Value)| match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(value) => with_unit(value, &axis.unit_of(key)),
             None => number.to_string(),
         },
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-        None => String::new(),
-    }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let labels: Vec<String> = axis.values[index].iter().enumerate().map(label).collect();
+    labels.join(" / ")
+}
+
+/// Marks figures of a policy some of whose seeds failed.
+const SOME_SEEDS: &str = "*";
+
+/// Whether some of its seeds failed; where all did, it has no figures.
+fn lacks_seeds(data: &Dataset, row: &PointRow) -> bool {
+    let failures = of_point(&data.manifest.failures, row.point, |failure| failure.point);
+    failures
+        .iter()
+        .any(|failure| failure.policy == row.policy && failure.seed.is_some())
 }
 
 /// 100 ms for 0.1 s.
@@ -359,6 +379,17 @@ mod tests {
         ] {
             assert_eq!(with_unit(value, unit), text);
         }
+    }
+
+    #[test]
+    fn keys_in_step_are_all_named() {
+        let axis = AxisInfo {
+            keys: vec!["devices.0.count".into(), "channel.bandwidth_hz".into()],
+            values: vec![vec![json!(1), json!(5e5)], vec![json!(1), json!(1e6)]],
+            ..AxisInfo::default()
+        };
+        let labels = [0, 1].map(|index| axis_label(&axis, index));
+        assert_eq!(labels, ["1 / 500 kHz", "1 / 1 MHz"]);
     }
 
     #[test]
