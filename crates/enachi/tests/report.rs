@@ -535,7 +535,7 @@ fn the_page_of_a_grid_has_a_bounded_size() {
         "name = \"grid\"\nscenario = {:?}\npolicies = [\"enachi\", \"enachi+stop-entropy\", \"progressive-ftx@L1\", \"progressive-ftx@L2\",\
          \"progressive-ftx@L3\", \"progressive-ftx@L4\", \"effect-dnn\", \"sc-cao\", \"edge-only\", \"device-only\",\
          \"min-energy-split\", \"best-static-cut\"]\n\
-         [set]\nframes = 20\nwarmup_frames = 5\nseeds = 2\noutput.bootstrap_replicates = 100\n\
+         [set]\nframes = 100\nwarmup_frames = 5\nseeds = 2\noutput.bootstrap_replicates = 100\n\
          [[sweep]]\nname = \"grid\"\ntitle = \"Grid\"\n\
          [[sweep.axis]]\nkey = \"task.v\"\nvalues = [0.3, 1, 3, 10, 30, 100, 300, 1000]\n\
          [[sweep.axis]]\nkey = \"device.deadline_s\"\nfrom = 0.1\nto = 0.3\npoints = 9\n",
