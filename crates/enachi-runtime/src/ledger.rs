@@ -98,7 +98,7 @@ impl Ledger {
     /// Write what has changed: a new file takes the place of the old one, so a crash of the program leaves one of the two.
     /// `sync` also waits for the disk, and keeps a copy that is safe there should the power fail behind a later call.
     pub fn save(&mut self, sync: bool) -> Result<(), LedgerError> {
-        if !self.dirty && !(sync && self.unsynced) {
+        if !(self.dirty || sync && self.unsynced) {
             return Ok(());
         }
         let mut text = format!("{HEADER}\n");
