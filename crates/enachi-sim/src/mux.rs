@@ -162,8 +162,8 @@ pub struct Situation {
 pub struct Standing {
     /// Slots open to it.
     pub window: Window,
-    /// First slot in which it sends nothing more, as far as that is decided ([`Sender::silent_from`]).
-    pub silent_from: u32,
+    /// Whether it has nothing more to do, or will have been stopped.
+    pub released: bool,
     /// Whether it takes part in the plans ([`Stream::is_divisible`]).
     pub planned: bool,
     /// Band of the plan \[Hz\].
@@ -215,7 +215,7 @@ impl Standing {
 
     /// Whether it may still use band at or after `slot`.
     pub fn open_after(&self, slot: u32) -> bool {
-        self.silent_from > slot && self.window.end > slot
+        !self.released && self.window.end > slot
     }
 }
 
@@ -341,7 +341,7 @@ impl<N: Fn(usize) -> f64> Party for Sending<'_, N> {
     fn standing(&self) -> Standing {
         Standing {
             window: self.sender.window(),
-            silent_from: self.sender.silent_from(),
+            released: self.sender.released(),
             planned: self.planned,
             reserved_hz: self.reserved_hz,
             reference_w: self.reference_w,
@@ -488,8 +488,7 @@ impl Replanner {
             if !party.open_after(effect) {
                 continue;
             }
-            // One to which a stop is on its way keeps its band until it hears of it.
-            if !party.planned || party.silent_from != u32::MAX {
+            if !party.planned {
                 free_hz -= party.reserved_hz;
                 continue;
             }

@@ -7,8 +7,8 @@ use crate::scenario::StopKind;
 use crate::variant::{Variant, VariantError};
 use enachi_core::profile::CutKind;
 use enachi_core::record::{FrameRecord, Names, SlotRecord};
-use enachi_core::task::StreamUse;
 use enachi_core::task::policies::PolicyError;
+use enachi_core::task::{Replanning, StreamUse};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -82,20 +82,18 @@ pub fn variants(
     Ok(variants)
 }
 
-/// Policies of the scenario that send the picture although `profile.forbid_input` keeps planners from it, as sentences: those
-/// that are about the picture find it all the same, to be compared with.
-pub fn picture_warnings(
+/// What is odd about policies of the scenario, as sentences: those that send the picture although `profile.forbid_input` keeps
+/// planners from it (they are about the picture, and find it all the same), and those whose plans within the frame give away the
+/// band of devices that have not heard yet that they are to stop.
+pub fn policy_warnings(
     deployment: &Deployment,
     factory: &PolicyFactory,
 ) -> Result<Vec<String>, SimulateError> {
     let scenario = &deployment.scenario;
     let mut warnings = Vec::new();
-    if !scenario.profile.forbid_input {
-        return Ok(warnings);
-    }
     for label in &scenario.policies {
         let variant = Variant::parse(label, &scenario.packet, &scenario.task)?;
-        let stream_use = factory.make(&variant.policy)?.stream_use();
+        let policy = factory.make(&variant.policy)?;
         let only_input = match factory.offered(&variant.policy) {
             OfferedCuts::Only(cut) => {
                 let mut cuts = deployment.networks.iter().flat_map(|n| &n.profile.cuts);
@@ -103,9 +101,21 @@ pub fn picture_warnings(
             }
             OfferedCuts::Local | OfferedCuts::Plannable => false,
         };
-        if only_input || matches!(stream_use, StreamUse::RawInput | StreamUse::ImageCodec) {
+        let picture = matches!(
+            policy.stream_use(),
+            StreamUse::RawInput | StreamUse::ImageCodec
+        );
+        if scenario.profile.forbid_input && (only_input || picture) {
             warnings.push(format!(
                 "policies: {label} sends the picture, although profile.forbid_input = true; it is there to be compared with"
+            ));
+        }
+        let slots = variant.packet.feedback_slots;
+        let stops = variant.packet.stop != StopKind::Never;
+        if slots > 0 && stops && policy.replanning() != Replanning::Never {
+            warnings.push(format!(
+                "policies: {label} gives the band of a stopped device away at once, though it sends on for packet.feedback_slots = \
+                 {slots} slot(s): the cell carries more than it could"
             ));
         }
     }

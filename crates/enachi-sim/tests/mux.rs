@@ -52,15 +52,13 @@ fn paper(policies: &str) -> Records {
 #[test]
 fn the_cell_is_never_oversubscribed() {
     for policy in ["enachi-mux", "enachi-max"] {
-        check_band(policy, "");
-        // Devices that still send when the edge knows better.
-        check_band(policy, "[packet]\nfeedback_slots = 20");
+        check_band(policy);
     }
 }
 
-fn check_band(policy: &str, more: &str) {
+fn check_band(policy: &str) {
     // The band in use follows from the bits of a slot: b = ω t log2(1 + h p/(N0 ω)), which grows with ω.
-    let records = measured(&format!("\"{policy}\""), more);
+    let records = measured(&format!("\"{policy}\""), "");
     let band = |slot: &SlotRecord| {
         let bits = |hz: f64| {
             let efficiency = (1.0 + slot.gain * slot.power_w / (2e-20 * hz)).log2();

@@ -182,17 +182,7 @@ impl Sender {
 
     /// Whether the device has nothing more to do: all is sent, or it was told to stop, or a stop is on its way.
     pub fn released(&self) -> bool {
-        self.silent_from() != u32::MAX
-    }
-
-    /// First slot in which it sends nothing more, as far as that is decided: 0 once all is sent or it was told to stop, the slot in
-    /// which a stop that is on its way arrives, else `u32::MAX`.
-    pub fn silent_from(&self) -> u32 {
-        if self.ending.is_some() {
-            0
-        } else {
-            self.release
-        }
+        self.ending.is_some() || self.release != u32::MAX
     }
 
     /// Share of the bits from the last checkpoint to the next that have arrived, in 0..1.

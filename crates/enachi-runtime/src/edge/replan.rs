@@ -82,7 +82,7 @@ impl Share {
         Some(Self {
             standing: Standing {
                 window,
-                silent_from: u32::MAX,
+                released: false,
                 planned,
                 reserved_hz,
                 reference_w,

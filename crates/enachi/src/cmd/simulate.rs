@@ -11,7 +11,7 @@ use enachi_sim::oracle::oracle_shares;
 use enachi_sim::output::{RunFolder, RunInfo};
 use enachi_sim::policies::PolicyFactory;
 use enachi_sim::scenario::{Scenario, load, parse};
-use enachi_sim::simulate::{Monitor, Records, picture_warnings, simulate};
+use enachi_sim::simulate::{Monitor, Records, policy_warnings, simulate};
 use enachi_sim::summary::{PolicySummary, Summary, summarise};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
@@ -108,8 +108,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     RunFolder::check(&folder, force)?;
     let deployment = Deployment::new(scenario, profiles)?;
     let factory = PolicyFactory::on(&deployment);
-    let pictures = picture_warnings(&deployment, &factory)?;
-    for warning in deployment.warnings().iter().chain(&pictures) {
+    let odd = policy_warnings(&deployment, &factory)?;
+    for warning in deployment.warnings().iter().chain(&odd) {
         eprintln!("warning: {warning}");
     }
 
