@@ -128,7 +128,7 @@ fn report(task: u32, n: &mut Numbers<'_>) -> Report {
         image: None,
         label: Some(3),
         local: None,
-        answered: odd & 128 == 0,
+        answered_s: (odd & 128 == 0).then_some(0.05),
         tasks: None,
     }
 }

@@ -26,4 +26,4 @@ pub use limits::Limits;
 pub use stream::MAX_MESSAGE_BYTES;
 
 /// Version of the wire format. Both sides send it before anything else, in a form that never changes.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;

@@ -399,8 +399,8 @@ pub struct Report {
     pub label: Option<u16>,
     /// The device's own answer, where it made one.
     pub local: Option<Scored>,
-    /// Whether the edge's answer came by the deadline and was taken.
-    pub answered: bool,
+    /// When the edge's answer was read, from the start of the frame \[s\]; `None` if it was not by the deadline.
+    pub answered_s: Option<f64>,
     /// Tasks around the frame, where they do not come once a frame.
     pub tasks: Option<Waiting>,
 }
@@ -526,6 +526,7 @@ impl ToEdge {
                 not_negative("power_queue_w", report.power_queue_w)?;
                 not_negative("ready_s", report.ready_s)?;
                 not_negative("sent_s", report.sent_s)?;
+                not_negative("answered_s", report.answered_s.unwrap_or(0.0))?;
                 report
                     .local
                     .map_or(Ok(()), |l| share("local", f64::from(l.probability)))

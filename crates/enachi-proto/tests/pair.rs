@@ -127,15 +127,25 @@ fn answers_that_come_after_the_deadline_are_not_taken() {
 
 #[test]
 fn a_line_that_breaks_at_any_step_leaves_nothing_open() {
-    let whole = run(Line::default(), 7).deliveries;
-    assert!(whole > 200);
-    for step in 0..whole {
-        let line = Line {
-            cut_after: Some(step),
-            ..Line::default()
-        };
-        let pair = run(line, 7);
-        assert!(pair.cut);
-        check_ends(&pair);
+    let bad = Line {
+        loss: 20,
+        doubled: 20,
+        mangled: 10,
+        delay: 3,
+        jitter: 6,
+        ..Line::default()
+    };
+    for line in [Line::default(), bad] {
+        let whole = run(line, 7).deliveries;
+        assert!(whole > 200);
+        for step in 0..whole {
+            let line = Line {
+                cut_after: Some(step),
+                ..line
+            };
+            let pair = run(line, 7);
+            assert!(pair.cut);
+            check_ends(&pair);
+        }
     }
 }

@@ -85,7 +85,7 @@ fn messages_come_back_in_pieces_of_any_size() {
 
 #[test]
 fn the_preamble_and_the_head_of_a_datagram_are_these_bytes() {
-    assert_eq!(preamble(), *b"ENCH\x03\x00");
+    assert_eq!(preamble(), *b"ENCH\x04\x00");
     assert_eq!(encode(&ToEdge::Bye).unwrap(), [1, 0, 4]);
     let prefix = Prefix {
         task: 300,

@@ -53,6 +53,10 @@ pub struct Cell {
     measured_edge_s: Vec<(u32, Option<u32>, f64)>,
     /// On a clock that runs; `None`: as ENACHI (8) and (9) have it.
     tails: Option<Tails>,
+    /// How much later than their slots the datagrams of each device come: its frame begins with its grant, and the path takes time \[s\].
+    late_s: Vec<f64>,
+    /// What the plans' windows are shortened by, of each device \[s\].
+    lost_s: Vec<f64>,
 }
 
 /// How tails run on this machine.
@@ -65,15 +69,21 @@ struct Tails {
     barrier: bool,
     /// How much longer than planned the batches of late have taken, as other work is in their way \[s\].
     lag_s: f64,
+    /// The longest tail of the last plan \[s\].
+    longest_s: f64,
 }
 
 /// Shares of a new lag that a longer and a shorter one are taken with: late answers count at once, good times slowly.
-const LAG_SHARES: [f64; 2] = [0.5, 0.02];
+const LAG_SHARES: [f64; 2] = [0.5, 0.01];
 /// Most lag that is planned for, as a share of the deadline: on a machine that is starved, uploads cut short cost more right answers than
 /// late tails do.
 const MOST_LAG: f64 = 0.2;
 /// What of a deadline is left to plan with, whatever the slack.
 const LEAST_LEFT: f64 = 0.5;
+/// Shares of a new lateness of datagrams that a larger and a smaller one are taken with.
+const LATE_SHARES: [f64; 2] = [0.25, 0.05];
+/// Most lateness that is planned for, as a share of the deadline.
+const MOST_LATE: f64 = 0.4;
 
 impl Cell {
     /// Put the only policy of `scenario` on `profile`.
@@ -89,6 +99,7 @@ impl Cell {
         };
         let policy = factory.make(&variant.policy)?;
         let offer = offer(&deployment, &factory, policy.as_ref(), &variant)?;
+        let count = deployment.devices.len();
         Ok(Self {
             capacity: Capacity::new(&deployment, &offer),
             deployment,
@@ -98,6 +109,8 @@ impl Cell {
             offer,
             measured_edge_s: Vec::new(),
             tails: None,
+            late_s: vec![0.0; count],
+            lost_s: vec![0.0; count],
         })
     }
 
@@ -115,9 +128,8 @@ impl Cell {
         all.iter().take(offered).all(|c| could(&c)) && !all.iter().skip(offered).any(|c| could(&c))
     }
 
-    /// Put another device, which can be cut at `cuts` only, in place `index`. The other devices keep their candidates, and the
-    /// policy what it has learnt of them: nobody can take that away by connecting again.
-    pub fn replace_device(&mut self, index: usize, device: Device, cuts: &[u16]) {
+    /// Give device `index` candidates that no other device has.
+    fn own_candidates(&mut self, index: usize) {
         let old = self.places[index].clone();
         let shares = |(other, place): (usize, &Range<u32>)| other != index && *place == old;
         if self.places.iter().enumerate().any(shares) {
@@ -125,7 +137,15 @@ impl Cell {
             let first = self.offer.candidates.len() as u32;
             self.offer.candidates.extend(own);
             self.places[index] = first..self.offer.candidates.len() as u32;
+            let offered = self.offer.device_candidates[index].len() as u32;
+            self.offer.device_candidates[index] = first..first + offered;
         }
+    }
+
+    /// Put another device, which can be cut at `cuts` only, in place `index`. The other devices keep their candidates, and the
+    /// policy what it has learnt of them: nobody can take that away by connecting again.
+    pub fn replace_device(&mut self, index: usize, device: Device, cuts: &[u16]) {
+        self.own_candidates(index);
         let place = self.places[index].clone();
         let own = &mut self.offer.candidates[place.start as usize..place.end as usize];
         for candidate in own.iter_mut() {
@@ -141,6 +161,7 @@ impl Cell {
         let can = own.iter().filter(|c| !cannot(c)).count() as u32;
         self.offer.device_candidates[index] = place.start..place.start + can;
         self.deployment.devices[index] = device;
+        (self.late_s[index], self.lost_s[index]) = (0.0, 0.0);
         self.apply_edge_times();
         self.policy.forget(index);
     }
@@ -181,8 +202,13 @@ impl Cell {
             guard_s,
             barrier,
             lag_s: 0.0,
+            longest_s: 0.0,
         });
         self.deployment.scenario.edge.workers = Some(workers as u32);
+        // Each has a path of its own.
+        for index in 0..self.places.len() {
+            self.own_candidates(index);
+        }
         self.apply_edge_times();
     }
 
@@ -201,9 +227,45 @@ impl Cell {
         self.tails.map_or(0.0, |tails| tails.guard_s + tails.lag_s)
     }
 
-    /// Let the edge of finite capacity plan with deadlines that leave the slack.
+    /// The datagrams of a device came `late_s` after their slots, by the edge's clock \[s\].
+    pub fn arrived_late(&mut self, device: usize, late_s: f64) {
+        if self.tails.is_some() {
+            let known_s = &mut self.late_s[device];
+            let share = LATE_SHARES[usize::from(late_s < *known_s)];
+            let most_s = MOST_LATE * self.deployment.devices[device].values.deadline_s;
+            *known_s = (*known_s + share * (late_s - *known_s)).clamp(0.0, most_s);
+        }
+    }
+
+    /// What has been granted: the edge waits for its longest tail.
+    pub fn planned(&mut self, grants: &[TaskGrant]) {
+        if let Some(tails) = &mut self.tails {
+            let chosen = grants.iter().filter_map(|grant| grant.candidate);
+            let times = chosen.map(|index| self.offer.candidates[index as usize].edge_time_s());
+            tails.longest_s = times.fold(0.0, f64::max);
+        }
+    }
+
+    /// Let plans leave the slack, and count on no slots whose bits come when the batch has begun.
     pub fn keep_slack(&mut self) {
         let slack_s = self.slack_s();
+        let kept_s = slack_s + self.tails.map_or(0.0, |tails| tails.longest_s);
+        for (index, device) in self.deployment.devices.iter().enumerate() {
+            let most_s = LEAST_LEFT * device.values.deadline_s;
+            let lost_s = (kept_s + self.late_s[index]).min(most_s);
+            let place = self.places[index].start as usize..self.places[index].end as usize;
+            match &mut self.capacity {
+                Some(capacity) => capacity.set_lost(place, lost_s),
+                None => {
+                    let more_s = lost_s - self.lost_s[index];
+                    let sending = |c: &&mut Candidate| c.stream.is_some();
+                    let own = self.offer.candidates[place].iter_mut();
+                    own.filter(sending)
+                        .for_each(|c| c.transmit_time_s -= more_s);
+                }
+            }
+            self.lost_s[index] = lost_s;
+        }
         let deployment = &mut self.deployment;
         for device in &deployment.devices {
             let least_s = LEAST_LEFT * device.values.deadline_s;

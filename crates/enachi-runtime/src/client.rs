@@ -226,7 +226,7 @@ fn run_with<R: Radio>(
     };
     loop {
         let mut alone = Alone::new(&mut device, &mut state, cancel, &mut each);
-        let Some((line, welcome)) = alone.reach(&search)? else {
+        let Some((mut line, welcome)) = alone.reach(&search)? else {
             break;
         };
         let before = scenario.clone();
@@ -238,7 +238,7 @@ fn run_with<R: Radio>(
         }
         info!(edge = %options.edge, "welcome");
         let mut session = Session {
-            line: &line,
+            line: &mut line,
             device: &mut device,
             state: &mut state,
             cancel,
@@ -361,7 +361,7 @@ fn raised(kept: &Account, queue_j: f64) {
 }
 
 struct Session<'s, 'n, E, R: Radio> {
-    line: &'s Line,
+    line: &'s mut Line,
     device: &'s mut Device<LiveWork<'n>, R>,
     state: &'s mut State,
     cancel: &'s AtomicBool,
@@ -465,7 +465,11 @@ impl<E: FnMut(&Finished), R: Radio> Session<'_, '_, E, R> {
                 let understood = self.device.hear(&bytes);
                 loop {
                     // An answer that is read after the deadline is late, however long it has waited behind other things.
-                    self.give_up_overdue(&mut clock, Instant::now());
+                    let now = Instant::now();
+                    self.give_up_overdue(&mut clock, now);
+                    let began = clock.as_ref().and_then(|c| c.began);
+                    let elapsed = began.map_or(Duration::ZERO, |began| now - began);
+                    self.device.at(elapsed.as_secs_f64());
                     if !self.device.step() {
                         break;
                     }
@@ -507,8 +511,8 @@ impl<E: FnMut(&Finished), R: Radio> Session<'_, '_, E, R> {
                     let own = clock.as_ref().filter(|c| c.task == finished.task);
                     finished.elapsed_s = own.map_or(0.0, |c| c.offered.elapsed().as_secs_f64());
                     // The edge's answer was in time, or it would not have been taken.
-                    finished.late =
-                        !finished.report.answered && own.is_some_and(|c| Instant::now() >= c.due());
+                    finished.late = finished.report.answered_s.is_none()
+                        && own.is_some_and(|c| Instant::now() >= c.due());
                     self.state.count(&finished);
                     (self.each)(&finished);
                     if clock.as_ref().is_some_and(|c| c.task == finished.task) {
@@ -544,7 +548,7 @@ impl<E: FnMut(&Finished), R: Radio> Session<'_, '_, E, R> {
         self.device.observe(self.line.path());
         let current = ((at - began).as_secs_f64() / slot_s).floor() as u32;
         while now.next_slot <= current && self.device.is_sending() {
-            let (line, slot) = (self.line, now.next_slot);
+            let (line, slot) = (&mut *self.line, now.next_slot);
             let (mut sent, mut unsent) = (0, 0);
             self.device.slot(slot, |bytes| match line.datagram(bytes) {
                 true => sent += 1,

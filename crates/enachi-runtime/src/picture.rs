@@ -142,7 +142,10 @@ pub fn parts(picture: &[u8]) -> Vec<Vec<u8>> {
 /// A picture on its way in. Holds at most [`MOST_PARTS`] chunks.
 #[derive(Clone, Debug, Default)]
 pub struct Arriving {
-    parts: Vec<Option<Vec<u8>>>,
+    /// Chunks side by side, each at its identifier times [`PART_BYTES`].
+    bytes: Vec<u8>,
+    /// How long each is; `None` for one that has not come.
+    lengths: Vec<Option<u16>>,
 }
 
 impl Arriving {
@@ -152,22 +155,31 @@ impl Arriving {
         if at >= MOST_PARTS as usize || payload.len() > PART_BYTES {
             return;
         }
-        if self.parts.len() <= at {
-            self.parts.resize(at + 1, None);
+        if self.lengths.len() <= at {
+            self.lengths.resize(at + 1, None);
+            self.bytes.resize((at + 1) * PART_BYTES, 0);
         }
-        self.parts[at] = Some(payload.to_vec());
+        self.lengths[at] = Some(payload.len() as u16);
+        self.bytes[at * PART_BYTES..][..payload.len()].copy_from_slice(payload);
     }
 
     /// Bytes that have arrived.
     pub fn length_bytes(&self) -> usize {
-        self.parts.iter().flatten().map(Vec::len).sum()
+        let lengths = self.lengths.iter().flatten();
+        lengths.map(|length| usize::from(*length)).sum()
+    }
+
+    /// The chunks up to the first gap.
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let places = self.bytes.chunks_exact(PART_BYTES).zip(&self.lengths);
+        places.map_while(|(place, length)| length.map(|length| &place[..usize::from(length)]))
     }
 
     /// The picture, once all of it is there.
     pub fn whole(&self) -> Option<Vec<u8>> {
         let length = self.length()?;
         // Chunks behind a gap are not needed, or it is not whole.
-        let framed: Vec<&[u8]> = self.parts.iter().map_while(Option::as_deref).collect();
+        let framed: Vec<&[u8]> = self.parts().collect();
         let mut bytes = framed.concat().split_off(LENGTH_BYTES);
         if bytes.len() < length {
             return None;
@@ -178,14 +190,13 @@ impl Arriving {
 
     /// Whether all of it is there.
     pub fn is_whole(&self) -> bool {
-        let there = self.parts.iter().map_while(Option::as_ref).map(Vec::len);
+        let there: usize = self.parts().map(<[u8]>::len).sum();
         let length = self.length();
-        length.is_some_and(|length| there.sum::<usize>() >= length + LENGTH_BYTES)
+        length.is_some_and(|length| there >= length + LENGTH_BYTES)
     }
 
     fn length(&self) -> Option<usize> {
-        let first = self.parts.first()?.as_ref()?;
-        let bytes = first.first_chunk::<LENGTH_BYTES>()?;
+        let bytes = self.parts().next()?.first_chunk::<LENGTH_BYTES>()?;
         Some(u32::from_le_bytes(*bytes) as usize)
     }
 }
@@ -216,7 +227,7 @@ mod tests {
         let mut arriving = Arriving::default();
         arriving.push(MOST_PARTS as u16, &[1]);
         arriving.push(0, &[0; PART_BYTES + 1]);
-        assert!(arriving.parts.is_empty() && arriving.whole().is_none());
+        assert!(arriving.bytes.is_empty() && arriving.whole().is_none());
         // A chunk behind a gap, of a picture that is whole without it.
         let mut short = Arriving::default();
         short.push(9, &[1]);

@@ -100,14 +100,16 @@ pub fn run_on(
         devices.push(device.map_err(|e| VirtualError::Line(e.to_string()))?);
         edge.connect(u64::from(index));
     }
+    let slot_s = scenario.frame.slot_s;
+    let slots = (scenario.frame.length_s / slot_s).round() as u32 + 1;
     let mut line = Line {
-        slot_s: scenario.frame.slot_s,
+        slot_s,
+        slots,
         feedback_slots: packet.feedback_slots,
         to_device: devices.iter().map(|_| VecDeque::new()).collect(),
     };
     line.settle(&mut edge, &mut devices, 0)?;
     let mut arrivals = Arrivals::new(&world, &scenario.arrivals, devices.len());
-    let slots = (scenario.frame.length_s / line.slot_s).round() as u32 + 1;
     let mut records = Vec::new();
     for frame in 0..scenario.frames {
         let began_s = f64::from(frame) * scenario.frame.length_s;
@@ -169,6 +171,8 @@ fn waiting(tasks: TaskQueue) -> Waiting {
 
 struct Line {
     slot_s: f64,
+    /// Slots of a frame.
+    slots: u32,
     feedback_slots: u32,
     to_device: Vec<VecDeque<Due>>,
 }
@@ -188,6 +192,7 @@ impl Line {
         slot: u32,
     ) -> Result<(), VirtualError> {
         for (device, queue) in devices.iter_mut().zip(&mut self.to_device) {
+            device.at(f64::from(slot.min(self.slots)) * self.slot_s);
             while queue.front().is_some_and(|due| due.slot <= slot) {
                 if let Some(due) = queue.pop_front() {
                     let outcome = device.control(&due.bytes);

@@ -100,7 +100,7 @@ fn report(task: u32) -> Report {
         image: None,
         label: None,
         local: None,
-        answered: false,
+        answered_s: None,
         tasks: None,
     }
 }

@@ -51,3 +51,42 @@ fn batches_begin_earlier_where_tails_overrun_and_later_again_where_they_do_not()
     let starved_s = cell.batch_s(0, DEADLINE_S, TAILS_S.into_iter());
     assert!((quiet_s - starved_s - 0.2 * DEADLINE_S).abs() < 1e-9);
 }
+
+/// Windows that are planned with, of device 0, in the order of its candidates.
+fn windows_s(cell: &Cell) -> Vec<f64> {
+    let sends = cell.candidates(0).iter().filter(|c| c.stream.is_some());
+    sends.map(|c| c.transmit_time_s).collect()
+}
+
+#[test]
+fn plans_count_on_no_slots_whose_bits_come_when_the_batch_has_begun() {
+    let mut cell = cell();
+    let whole_s = windows_s(&cell);
+    assert!(whole_s.len() > 1);
+    let shorter_s = |cell: &mut Cell| {
+        cell.keep_slack();
+        let lost: Vec<f64> = whole_s
+            .iter()
+            .zip(windows_s(cell))
+            .map(|(before, after)| before - after)
+            .collect();
+        assert!(lost.iter().all(|s| (s - lost[0]).abs() < 1e-12), "{lost:?}");
+        lost[0]
+    };
+    assert!((shorter_s(&mut cell) - GUARD_S).abs() < 1e-12);
+    // The grant was read late, and the path takes time: after a few tasks the plan knows.
+    for _ in 0..20 {
+        cell.arrived_late(0, 30e-3);
+    }
+    let late_s = shorter_s(&mut cell) - GUARD_S;
+    assert!((late_s / 30e-3 - 1.0).abs() < 0.01, "{late_s}");
+    // Twice is once.
+    assert!((shorter_s(&mut cell) - GUARD_S - late_s).abs() < 1e-12);
+    // A better path is believed slowly, one that takes all of the deadline not at all.
+    cell.arrived_late(0, 0.0);
+    assert!(shorter_s(&mut cell) > GUARD_S + 0.9 * late_s);
+    for _ in 0..200 {
+        cell.arrived_late(0, 9.0);
+    }
+    assert!(shorter_s(&mut cell) <= 0.5 * DEADLINE_S + 1e-12);
+}

@@ -5,13 +5,16 @@
 
 use enachi_core::profile::Profile;
 use enachi_core::record::{FrameRecord, Outcome, StopReason};
+use enachi_data::trace::TraceWriter;
 use enachi_runtime::virtual_clock;
 use enachi_sim::deployment::{Deployment, curve_profile};
 use enachi_sim::policies::PolicyFactory;
 use enachi_sim::scenario::{Scenario, parse};
 use enachi_sim::simulate::{Unwatched, simulate};
+use enachi_sim::world::{Setting, trace};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 fn simulated(scenario: &Scenario, profile: &Profile) -> Vec<FrameRecord> {
@@ -262,6 +265,26 @@ fn line_of_sight_that_comes_and_goes_does() {
     let more = "[channel]\nfading = \"rician\"\npath_loss = \"umi\"";
     let text = scenario("enachi-max", 5, "").replace("[channel]", more);
     compare(&text, Some(&tiny()));
+}
+
+#[test]
+fn a_gain_trace_does() {
+    let urban = "[channel]\nfading = \"rayleigh\"\ncorrelation = \"doppler\"\n";
+    let moving = "[mobility]\nmodel = \"random-waypoint\"";
+    let world = scenario("enachi", 5, moving).replace("[channel]\n", urban);
+    let world: Scenario = parse(&world, "world.toml", &[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.csv");
+    let mut writer = TraceWriter::create(&file).unwrap();
+    let setting = Arc::new(Setting::new(&world).unwrap());
+    trace::export(&setting, world.seed, world.frames, &mut writer, || {}).unwrap();
+    writer.finish().unwrap();
+    let path = file.to_str().unwrap();
+    let trace = format!("[profile]\nforbid_local = true\n[channel.trace]\npath = {path:?}");
+    for policy in ["enachi", "enachi-mux"] {
+        let met = compare(&scenario(policy, 5, &trace), Some(&tiny()));
+        assert!(met.len() > 1 && !met.contains_key("local"), "{met:?}");
+    }
 }
 
 #[test]

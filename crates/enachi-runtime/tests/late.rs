@@ -216,7 +216,7 @@ fn an_answer_that_waits_in_the_device_s_queue_past_the_deadline_is_not_taken() {
     // Every picture has a label, and the device's own answers came too late to be right.
     assert_eq!((done.known, done.right), (tasks, 0));
     assert_eq!(reports.len(), TASKS as usize);
-    assert!(reports.iter().all(|report| !report.answered));
+    assert!(reports.iter().all(|report| report.answered_s.is_none()));
     server.close();
 }
 

@@ -336,7 +336,7 @@ fn a_flood_leaves_the_others_their_room_in_the_queue() {
         line.control(b"hello".to_vec());
         line
     };
-    let flood = line(0);
+    let mut flood = line(0);
     for _ in 0..200 {
         for _ in 0..40 {
             flood.datagram(&[7; 60]);
@@ -344,7 +344,7 @@ fn a_flood_leaves_the_others_their_room_in_the_queue() {
         std::thread::sleep(Duration::from_millis(2));
     }
     std::thread::sleep(Duration::from_millis(300));
-    let good = line(1);
+    let mut good = line(1);
     for _ in 0..GOOD {
         good.datagram(&[1; 60]);
     }

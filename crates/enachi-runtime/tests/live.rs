@@ -239,7 +239,7 @@ fn garbage_and_floods_cost_the_sender_its_line_and_others_nothing() {
     let mut seed = 7;
     for attack in 0..6 {
         let patience = Duration::from_secs(10);
-        let line = connect(runtime.handle(), edge.address, &credentials, patience).unwrap();
+        let mut line = connect(runtime.handle(), edge.address, &credentials, patience).unwrap();
         match attack % 3 {
             // Another protocol, from the first byte.
             0 => line.control(noise(&mut seed, 3000)),

@@ -92,6 +92,8 @@ pub struct Capacity {
     deadline_s: Vec<f64>,
     admission: Admission,
     /// Candidates of each device in the planned frame; none where it has no task.
+    /// By candidate: what of its window it cannot use \[s\].
+    lost_s: Vec<f64>,
     ranges: Vec<Range<u32>>,
     tails: Vec<Tail>,
     values: Vec<f64>,
@@ -135,6 +137,7 @@ impl Capacity {
                 alone_s.collect()
             },
             edge,
+            lost_s: vec![0.0; deadline_s.len()],
             deadline_s,
             admission: Admission::default(),
             ranges: Vec::new(),
@@ -429,11 +432,16 @@ impl Capacity {
         self.admitted.contains(&false)
     }
 
+    /// Plan with windows that are shorter by `lost_s` for the candidates in `range` \[s\].
+    pub fn set_lost(&mut self, range: Range<usize>, lost_s: f64) {
+        self.lost_s[range].fill(lost_s);
+    }
+
     /// (16) for a span: a tail that takes longer than the whole span cannot run.
     fn set_windows(&self, offer: &mut Offer, span: Option<f64>) {
-        let times = self.alone_s.iter().zip(&self.deadline_s);
-        for (candidate, (alone_s, deadline_s)) in offer.candidates.iter_mut().zip(times) {
-            candidate.transmit_time_s = match span {
+        let times = self.alone_s.iter().zip(&self.deadline_s).zip(&self.lost_s);
+        for (candidate, ((alone_s, deadline_s), lost_s)) in offer.candidates.iter_mut().zip(times) {
+            let window_s = match span {
                 Some(span) if candidate.kind != CutKind::Local => {
                     let overhead_s = self.edge.batch_time.time_s(0.0, 0.0, 1);
                     let (edge_s, kept_s) =
@@ -445,6 +453,10 @@ impl Capacity {
                     }
                 }
                 _ => *alone_s,
+            };
+            candidate.transmit_time_s = match candidate.kind {
+                CutKind::Local => window_s,
+                _ => window_s - lost_s,
             };
         }
     }

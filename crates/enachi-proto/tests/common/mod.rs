@@ -132,7 +132,7 @@ pub fn report(task: u32) -> Report {
         image: None,
         label: Some(3),
         local: None,
-        answered: true,
+        answered_s: Some(0.08),
         tasks: None,
     }
 }

@@ -43,7 +43,7 @@ impl<W: Work, R: Radio> Device<W, R> {
             running.local = self.work.whole(running.task);
         }
         let mut report = self.account_for(&running);
-        report.answered = taken;
+        report.answered_s = taken.then_some(self.now_s);
         // A broken line cannot take it; the next report carries the account.
         let _ = self.session.report(report);
         self.signals.push(Signal::Finished(Box::new(Finished {
@@ -98,7 +98,7 @@ impl<W: Work, R: Radio> Device<W, R> {
             image: image.map(|image| image as u32),
             label: self.work.label(running.task),
             local: running.local,
-            answered: false,
+            answered_s: None,
             tasks: running.tasks,
         };
         if let Some(upload) = &running.upload {

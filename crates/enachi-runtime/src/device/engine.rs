@@ -109,6 +109,8 @@ pub struct Device<W: Work, R: Radio> {
     /// Slots from one plan within the frame to the next; 0 where grants hold for the frame.
     pub(super) replan_slots: u32,
     pub(super) running: Option<Running>,
+    /// Time since the frame began, by whoever drives the device \[s\].
+    pub(super) now_s: f64,
     pub(super) buffer: Vec<u8>,
     pub(super) signals: Vec<Signal>,
 }
@@ -132,6 +134,7 @@ impl<W: Work, R: Radio> Device<W, R> {
             buffer: vec![0; options.datagram_bytes],
             replan_slots: 0,
             running: None,
+            now_s: 0.0,
             signals: Vec::new(),
             deployment,
             packet,
@@ -294,16 +297,25 @@ impl<W: Work, R: Radio> Device<W, R> {
         self.running.as_ref().map(|running| running.task)
     }
 
-    /// Whether there is anything left to send of the task in hand.
+    /// Whether there is anything left to send of the task in hand, and time to send it.
     pub fn is_sending(&self) -> bool {
-        let upload = self.running.as_ref().and_then(|r| r.upload.as_ref());
-        upload.is_some_and(|u| {
-            (u.sends || u.planned) && u.sent < u.outgoing.len() && !u.sender.released()
+        let Some(running) = &self.running else {
+            return false;
+        };
+        running.upload.as_ref().is_some_and(|u| {
+            let sends = u.sends || u.planned;
+            let left = u.sent < u.outgoing.len() && running.next_slot < u.sender.window().end;
+            sends && left && !u.sender.released()
         })
     }
 
     fn events(&mut self) {
         while self.step() {}
+    }
+
+    /// What is dealt with next is so long after the start of the task's frame \[s\].
+    pub fn at(&mut self, now_s: f64) {
+        self.now_s = now_s;
     }
 
     /// Deal with one thing that was heard, which takes as long as the head if it is a grant; false if there is none.

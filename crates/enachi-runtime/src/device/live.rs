@@ -9,7 +9,7 @@ use enachi_model::tensor::Tensor;
 use enachi_proto::message::Scored;
 use enachi_sim::upload::Upload;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// How often a device that waits for an input looks whether it should end.
@@ -44,18 +44,24 @@ pub enum Coming {
 pub struct LiveWork<'n> {
     network: &'n Network,
     inputs: Receiver<Result<Input, String>>,
+    /// Lets the thread that reads inputs go on.
+    go_on: SyncSender<()>,
+    /// Whether it reads the one after the current, or has.
+    reads_on: bool,
     scratch: EncoderScratch,
     current: Option<(Tensor, Option<u16>)>,
 }
 
 impl<'n> LiveWork<'n> {
-    /// With inputs from `inputs`, which a thread reads one ahead: a picture is decoded while the last one is under way.
+    /// With inputs from `inputs`, which a thread reads one ahead: a picture is decoded while the features of the last one are under
+    /// way, not between an answer and the next offer, when time is short.
     pub fn new(network: &'n Network, mut inputs: Box<dyn Inputs>) -> Self {
         let (ahead, ready) = sync_channel(0);
+        let (go_on, goes_on) = sync_channel(1);
         // It ends with its inputs or when nobody takes them; a pipe that says nothing more must not keep the device.
         std::thread::spawn(move || {
             while let Some(input) = inputs.next() {
-                if ahead.send(input).is_err() {
+                if ahead.send(input).is_err() || goes_on.recv().is_err() {
                     return;
                 }
             }
@@ -63,8 +69,48 @@ impl<'n> LiveWork<'n> {
         Self {
             network,
             inputs: ready,
+            go_on,
+            reads_on: true,
             scratch: EncoderScratch::default(),
             current: None,
+        }
+    }
+
+    /// What is to be sent of the current input.
+    fn outgoing(&mut self, upload: &Upload<'_>) -> Result<Outgoing, String> {
+        let Some((input, _)) = &self.current else {
+            return Err("no input".into());
+        };
+        let cut = upload.candidate.cut as usize;
+        let stream = upload.candidate.stream.unwrap_or(0) as usize;
+        if let Some(pictures) = self.network.pictures(cut) {
+            return picture(pictures, upload, stream, &input.data);
+        }
+        let codec = self.network.codec(cut).filter(|_| stream == 0);
+        let codec = codec.ok_or("a stream that this runtime does not send")?;
+        let feature = self.network.head(input, cut).map_err(|e| e.to_string())?;
+        // Of a network gone wrong; the codec would make a stream of it that looks like any other.
+        if !feature.data.iter().all(|value| value.is_finite()) {
+            return Err("the head's output is not finite".into());
+        }
+        let mut outgoing = Outgoing::default();
+        for chunk in codec.encode(&feature.data, &mut self.scratch) {
+            outgoing.push(&chunk.payload);
+        }
+        let stream = upload.stream();
+        let limit = upload.measured_limit(stream);
+        if let Some(&chunks) = stream.checkpoint_chunks.get(limit) {
+            outgoing.truncate(chunks as usize);
+        }
+        outgoing.set_checkpoints(&stream.checkpoint_chunks);
+        Ok(outgoing)
+    }
+
+    /// Let the thread read the next input.
+    fn read_on(&mut self) {
+        if !std::mem::replace(&mut self.reads_on, true) {
+            // Full it cannot be, and a thread that has ended has nothing more to read.
+            let _ = self.go_on.try_send(());
         }
     }
 
@@ -82,11 +128,13 @@ impl<'n> LiveWork<'n> {
     /// Fetch the input of the next task if one comes within `wait`.
     pub fn look(&mut self, wait: Duration) -> Result<Coming, String> {
         self.current = None;
+        self.read_on();
         let input = match self.inputs.recv_timeout(wait) {
             Ok(input) => input,
             Err(RecvTimeoutError::Timeout) => return Ok(Coming::NotYet),
             Err(RecvTimeoutError::Disconnected) => return Ok(Coming::End),
         };
+        self.reads_on = false;
         let Input { values, label } = input?;
         let shape = self.network.input_shape().to_vec();
         let wanted: usize = shape.iter().product();
@@ -135,37 +183,15 @@ fn picture(
 
 impl Work for LiveWork<'_> {
     fn head(&mut self, upload: &Upload<'_>) -> Result<Outgoing, String> {
-        let Some((input, _)) = &self.current else {
-            return Err("no input".into());
-        };
-        let cut = upload.candidate.cut as usize;
-        let stream = upload.candidate.stream.unwrap_or(0) as usize;
-        if let Some(pictures) = self.network.pictures(cut) {
-            return picture(pictures, upload, stream, &input.data);
-        }
-        let codec = self.network.codec(cut).filter(|_| stream == 0);
-        let codec = codec.ok_or("a stream that this runtime does not send")?;
-        let feature = self.network.head(input, cut).map_err(|e| e.to_string())?;
-        // Of a network gone wrong; the codec would make a stream of it that looks like any other.
-        if !feature.data.iter().all(|value| value.is_finite()) {
-            return Err("the head's output is not finite".into());
-        }
-        let mut outgoing = Outgoing::default();
-        for chunk in codec.encode(&feature.data, &mut self.scratch) {
-            outgoing.push(&chunk.payload);
-        }
-        let stream = upload.stream();
-        let limit = upload.measured_limit(stream);
-        if let Some(&chunks) = stream.checkpoint_chunks.get(limit) {
-            outgoing.truncate(chunks as usize);
-        }
-        outgoing.set_checkpoints(&stream.checkpoint_chunks);
-        Ok(outgoing)
+        let outgoing = self.outgoing(upload);
+        self.read_on();
+        outgoing
     }
 
     fn whole(&mut self, _task: u32) -> Option<Scored> {
         let (input, _) = self.current.as_ref()?;
         let (top, _) = self.network.whole(input).ok()??;
+        self.read_on();
         top.first().copied()
     }
 

@@ -16,7 +16,10 @@ impl<J: Judge> Edge<J> {
             else {
                 continue;
             };
-            let id = task.id;
+            let (id, device) = (task.id, task.device);
+            if let Some(late_s) = task.behind_s {
+                self.cell.arrived_late(device, late_s);
+            }
             let connected = self.connections.get_mut(&id.connection);
             let progress = connected.and_then(|c| c.session.close_upload(id.task));
             batch.push((index, evidence, progress.unwrap_or_default()));
@@ -82,7 +85,7 @@ impl<J: Judge> Edge<J> {
         let answered_s = now_s - task.began_s;
         task.answered_s = Some(answered_s);
         let deadline_s = task.offer.deadline_s;
-        note_left(&mut self.left_s, deadline_s - answered_s, deadline_s);
+        self.left.given(deadline_s - answered_s, deadline_s);
         let connection = task.id.connection;
         self.flush(connection);
         self.finish(index);
@@ -91,7 +94,7 @@ impl<J: Judge> Edge<J> {
     pub(super) fn fail(&mut self, index: usize, detail: &str) {
         let task = &mut self.tasks[index];
         // How late its tail will be is not known yet.
-        note_left(&mut self.left_s, 0.0, task.offer.deadline_s);
+        self.left.given(0.0, task.offer.deadline_s);
         task.stage = Stage::Ended;
         let (connection, device, number) = (task.id.connection, task.device, task.id.task);
         if let Some(connected) = self.connections.get_mut(&connection) {
@@ -117,7 +120,15 @@ impl<J: Judge> Edge<J> {
         let Some(index) = self.tasks.iter().position(|t| t.id == of) else {
             return;
         };
-        self.tasks[index].report = Some(report);
+        let task = &mut self.tasks[index];
+        task.report = Some(report);
+        // On an answer that came too late for it, or not at all, a device does not wait: its deadline was then.
+        let deadline_s = task.offer.deadline_s;
+        if matches!(task.stage, Stage::Judged) || task.answered_s.is_some() {
+            let read_s = report.answered_s.unwrap_or(deadline_s);
+            let left_s = (deadline_s - read_s).clamp(0.0, deadline_s);
+            self.left.told(device, left_s, deadline_s);
+        }
         self.finish(index);
     }
 
@@ -163,13 +174,6 @@ impl<J: Judge> Edge<J> {
             }
             self.unreported(id);
         }
-    }
-}
-
-/// Keep the least time left.
-fn note_left(kept: &mut Option<(f64, f64)>, left_s: f64, deadline_s: f64) {
-    if kept.is_none_or(|(known_s, _)| left_s < known_s) {
-        *kept = Some((left_s, deadline_s));
     }
 }
 

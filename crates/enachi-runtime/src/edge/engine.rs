@@ -1,6 +1,7 @@
 //! The engine itself.
 
 use super::judge::{Judge, TaskId};
+use super::left::LeftOver;
 use super::plan::Planner;
 use super::replan::Replan;
 use super::task::{Done, Stage, Task};
@@ -134,8 +135,8 @@ pub struct Edge<J: Judge> {
     pub(super) transmit: VecDeque<(u64, Vec<u8>)>,
     pub(super) happenings: VecDeque<Happening>,
     pub(super) frame: u32,
-    /// Time that the last answer of the latest batch left before its deadline, and that deadline \[s\].
-    pub(super) left_s: Option<(f64, f64)>,
+    /// What was left of the deadlines of the latest batch.
+    pub(super) left: LeftOver,
     /// Of policies that plan again within the frame.
     pub(super) replan: Option<Replan>,
 }
@@ -166,7 +167,7 @@ impl<J: Judge> Edge<J> {
             transmit: VecDeque::new(),
             happenings: VecDeque::new(),
             frame: 0,
-            left_s: None,
+            left: LeftOver::default(),
         }
     }
 
@@ -376,6 +377,8 @@ impl<J: Judge> Edge<J> {
             return;
         };
         let task = &mut self.tasks[index];
+        let slot_s = self.cell.deployment.scenario.frame.slot_s;
+        task.behind(now_s, slot_s * (f64::from(prefix.slot) + 1.0));
         task.note(prefix.slot, progress);
         if let Some((told_s, heard_s)) = &mut task.silence_s {
             *heard_s = now_s - *told_s;

@@ -4,7 +4,7 @@ use super::answers::failed;
 use super::engine::{Edge, Happening};
 use super::judge::{Judge, Situation, TaskId};
 use super::replan::Share;
-use super::task::{Stage, Task};
+use super::task::{MOST_SEEN, Stage, Task};
 use crate::record::idle_record;
 use enachi_core::profile::CutKind;
 use enachi_core::record::Outcome;
@@ -18,7 +18,7 @@ impl<J: Judge> Edge<J> {
     pub fn begin_frame(&mut self, now_s: f64) {
         let frame = self.frame;
         self.frame += 1;
-        if let Some((left_s, deadline_s)) = self.left_s.take() {
+        if let Some((left_s, deadline_s)) = self.left.take() {
             self.cell.answered(left_s, deadline_s);
         }
         let bandwidth_hz = self.bandwidth_hz();
@@ -160,6 +160,7 @@ impl<J: Judge> Edge<J> {
             batch_s,
             stage: Stage::Ended,
             checkpoint: 0,
+            behind_s: None,
             stopped: false,
             silence_s: None,
             complete: false,
@@ -181,6 +182,8 @@ impl<J: Judge> Edge<J> {
         if let Some((evidence, count)) = opened {
             task.stage = Stage::Uploading(evidence);
             chunks = count;
+            let slots = batch_s.max(0.0) / self.cell.deployment.scenario.frame.slot_s;
+            task.timeline.reserve((slots as usize + 1).min(MOST_SEEN));
             if self.replan.is_some() {
                 task.share = Share::new(&self.judge, &self.cell, &task);
             }

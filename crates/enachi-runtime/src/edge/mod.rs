@@ -7,6 +7,7 @@ mod credible;
 mod engine;
 mod frame;
 mod judge;
+mod left;
 mod live;
 mod plan;
 mod replan;

@@ -73,6 +73,7 @@ impl Planner {
                 &mut self.grants,
             );
             self.failed = planned.is_err();
+            cell.planned(&self.grants);
             return;
         }
         let view = FrameView {
@@ -88,6 +89,7 @@ impl Planner {
         };
         let planned = plan_contained(cell.policy.as_mut(), &view, &mut self.grants);
         self.failed = planned.is_err();
+        cell.planned(&self.grants);
     }
 
     /// Why a device was not planned for as its policy would have it.

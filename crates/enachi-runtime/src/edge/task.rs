@@ -12,7 +12,7 @@ use enachi_proto::message::{Offer, Report, Scored};
 use enachi_sim::runner::sends;
 
 /// Most entries of a task's timeline.
-const MOST_SEEN: usize = 1024;
+pub(super) const MOST_SEEN: usize = 1024;
 
 /// What a slot has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub(super) struct Task<E> {
     pub batch_s: f64,
     pub stage: Stage<E>,
     pub checkpoint: usize,
+    /// The least that a datagram was behind the end of its slot, by the edge's clock \[s\].
+    pub behind_s: Option<f64>,
     pub stopped: bool,
     /// When it was told, by the caller's clock \[s\], and how long datagrams came after that \[s\].
     pub silence_s: Option<(f64, f64)>,
@@ -117,6 +119,13 @@ impl<E> Task<E> {
         !matches!(self.stage, Stage::Ended) && now_s > self.due_s() + SLACK_S
     }
 
+    /// A datagram has come, of a slot that ended `end_s` after the start of the frame by the device's clock.
+    pub fn behind(&mut self, now_s: f64, end_s: f64) {
+        let behind_s = (now_s - self.began_s - end_s).max(0.0);
+        let least_s = self.behind_s.map_or(behind_s, |known| known.min(behind_s));
+        self.behind_s = Some(least_s);
+    }
+
     pub fn note(&mut self, slot: u32, progress: Progress) {
         let seen = Seen {
             slot,
@@ -143,7 +152,10 @@ impl<E> Task<E> {
         let deadline_s = self.offer.deadline_s;
         let streamed = self.candidate.as_ref().filter(|c| c.stream.is_some());
         // An answer that came too late for the device is none.
-        let verdict = self.verdict.as_ref().filter(|_| report.answered);
+        let verdict = self
+            .verdict
+            .as_ref()
+            .filter(|_| report.answered_s.is_some());
         let top = match (verdict, streamed) {
             (Some(verdict), _) => verdict.top.clone(),
             (None, None) => report.local.into_iter().collect(),

@@ -3,7 +3,7 @@
 use super::{ALPN, TransportError, UNWELCOME, tls_error, transport};
 use crate::device::Path;
 use crate::pki::{Credentials, EDGE_NAME, provider};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use quinn::ConnectionError;
 use quinn::crypto::rustls::QuicClientConfig;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -51,10 +51,15 @@ fn alert(code: u64) -> Option<String> {
     Some(format!("the certificate {reason}"))
 }
 
+/// Bytes of datagrams that are allocated together.
+const ROOM_BYTES: usize = 1 << 16;
+
 /// A line to the edge.
 pub struct Line {
     connection: quinn::Connection,
     control: mpsc::UnboundedSender<Vec<u8>>,
+    /// Room for datagrams to come.
+    room: BytesMut,
     /// What comes.
     pub inputs: Receiver<FromEdge>,
 }
@@ -68,12 +73,18 @@ impl Line {
 
     /// Send a datagram; `false`: it could not be, and is lost. Never waits. Where there is no room this one is lost: QUIC's own way, to make
     /// room by dropping the oldest, would cost the most important chunks, which go first.
-    pub fn datagram(&self, bytes: &[u8]) -> bool {
-        self.connection.datagram_send_buffer_space() >= bytes.len()
-            && self
-                .connection
-                .send_datagram(Bytes::copy_from_slice(bytes))
-                .is_ok()
+    pub fn datagram(&mut self, bytes: &[u8]) -> bool {
+        if self.connection.datagram_send_buffer_space() < bytes.len() {
+            return false;
+        }
+        // Many datagrams share an allocation, which is used again once all of them have left.
+        if self.room.capacity() < bytes.len() {
+            self.room.reserve(ROOM_BYTES.max(bytes.len()));
+        }
+        self.room.extend_from_slice(bytes);
+        self.connection
+            .send_datagram(self.room.split().freeze())
+            .is_ok()
     }
 
     /// Largest datagram \[byte\].
@@ -210,6 +221,7 @@ async fn open(
     Ok(Line {
         connection,
         control,
+        room: BytesMut::new(),
         inputs,
     })
 }

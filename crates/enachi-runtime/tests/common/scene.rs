@@ -164,7 +164,7 @@ impl Scene {
     /// The device reports; returns what the edge writes down.
     pub fn report(&mut self, answered: bool) -> Done {
         let report = Report {
-            answered,
+            answered_s: answered.then_some(0.09),
             label: Some(CLASS),
             // It finds the right class by itself, too late.
             local: (!answered).then_some(Scored {
@@ -208,7 +208,7 @@ pub fn report() -> Report {
         image: None,
         label: None,
         local: None,
-        answered: false,
+        answered_s: None,
         tasks: None,
     }
 }
