@@ -220,6 +220,42 @@ fn blind_on_a_curve_is_the_curve_at_what_the_band_carries() {
     );
 }
 
+/// Every task is right at one checkpoint only, which the tail's entropy gives away and the predictor does not.
+#[test]
+fn the_blind_bound_knows_what_the_stop_rule_sees() {
+    let mut profile = profile();
+    let stream = &mut profile.cuts[1].streams[0];
+    let samples = &mut stream.samples;
+    for image in 0..IMAGES {
+        // Two thirds of the images at checkpoint 3, the others at 7.
+        let at = if image % 3 == 0 { 7 } else { 3 };
+        for checkpoint in 0..samples.checkpoints {
+            let row = samples.at(image, checkpoint);
+            let right = checkpoint == at;
+            samples.correct[row] = right;
+            samples.entropy_nats[row] = if right { 0.1 } else { 2.0 };
+            samples.top1[row] = if right { image as u16 % 10 } else { 10 };
+        }
+    }
+    samples.predicted_nats = vec![1.0; samples.entropy_nats.len()];
+    let text = "policies = [\"enachi\", \"enachi+tail\"]\nframes = 20\nwarmup_frames = 2\nseeds = 2\n\
+        [profile]\ncandidates = [\"block1\"]\n[channel]\nbandwidth_hz = 1e6\n\
+        [device]\nenergy_budget_j = 0.5\n[[devices]]\ncount = 1\nmean_gain = 1e-11";
+    let (_, _, shares) = run(
+        Deployment::new(scenario(text), profile).unwrap(),
+        &factory(),
+    );
+    let [predictor, tail] = [0, 1].map(|policy| shares[policy].uncertain_bound);
+    // Checkpoint 3 for everybody. By entropy: the fifty that look best there, of whom forty are right, and for the ten others
+    // checkpoint 7, where they are among fifty of whom twenty are.
+    assert!((predictor - 2.0 / 3.0).abs() < 1e-3, "{predictor}");
+    assert!(
+        (tail - (50.0 * 0.8 + 10.0 * 0.4) / 60.0).abs() < 1e-3,
+        "{tail}"
+    );
+    assert_eq!(shares[0].bound, shares[1].bound);
+}
+
 #[test]
 fn policies_that_go_by_uncertainty_stay_below_the_blind_bound() {
     let text = "policies = [\"enachi\", \"enachi-mux\", \"enachi+tail\", \"jpeg-equal-share\", \"best-static-cut\", \"device-only\", \"enachi-max\"]\n\

@@ -20,6 +20,7 @@ use enachi_core::bound::{
     Prospects, Respond, Transmitter,
 };
 use enachi_core::packet::{GainSource, Window};
+use enachi_core::profile::Uncertainty;
 use enachi_core::task::{Candidate, StreamUse};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -30,6 +31,8 @@ use ways::{add_ways, window};
 /// Passes over all frames per case, at most; fewer where the cut is chosen blindly, which takes longer.
 const PASSES: usize = 14;
 const BLIND_PASSES: usize = 6;
+/// About how much longer such a pass takes.
+const BLIND_EFFORT: u64 = 20;
 /// A search for energy prices ends when about this much mean accuracy is left to gain.
 const PRICE_TOLERANCE: f64 = 1e-4;
 const BLIND_PRICE_TOLERANCE: f64 = 5e-4;
@@ -47,10 +50,10 @@ const BAND_SLACK: f64 = 1e-6;
 pub enum Knowledge {
     /// Which answers are right: a bound on every path, for every policy.
     Answers,
-    /// Nothing when the cut is chosen; after that, which uncertainty (the tail's entropy) every checkpoint will have, and how
-    /// often answers of that uncertainty are right there. It bounds the expectation over tasks of policies that judge an
-    /// answer by its uncertainty. On a curve an answer's uncertainty *is* whether it is right.
-    Uncertainty,
+    /// Nothing when the cut is chosen; after that, which uncertainty (the predictor's, or the tail's entropy) every checkpoint will
+    /// have, and how often answers of that uncertainty are right there. It bounds the expectation over tasks of policies that
+    /// judge an answer by its uncertainty. On a curve an answer's uncertainty *is* whether it is right.
+    Uncertainty(Uncertainty),
 }
 
 /// Cuts and streams that the bound may use, per device.
@@ -120,7 +123,7 @@ pub struct OracleBound {
 /// Each case takes up to 14 passes over all frames (6 for [`Knowledge::Uncertainty`], which cost about twenty times as
 /// much), later cases fewer: a bound at some prices is one for every energy, so
 /// cases share what was computed. Energies below what a device takes to do nothing count as that. Once `cancel` is set, the
-/// bounds found so far are returned: valid, but not as low as they could be.
+/// bounds found so far are returned: valid, but not as low as they could be. `monitor` sees progress of [`effort`] in all.
 pub fn oracle_bound(
     deployment: &Deployment,
     choices: &Choices,
@@ -135,6 +138,21 @@ pub fn oracle_bound(
         .iter()
         .map(|case| search.case(case, cancel, monitor))
         .collect()
+}
+
+/// Progress that the bounds of so many cases make, in frames of the bound with outcomes known.
+pub fn effort(deployment: &Deployment, knowledge: Knowledge, cases: usize) -> u64 {
+    let scenario = &deployment.scenario;
+    let frames = u64::from(scenario.frames) * u64::from(scenario.seeds);
+    frames * case_effort(knowledge) * cases as u64
+}
+
+fn case_effort(knowledge: Knowledge) -> u64 {
+    match knowledge {
+        // And one for a solution that keeps the energy.
+        Knowledge::Answers => PASSES as u64 + 1,
+        Knowledge::Uncertainty(_) => BLIND_PASSES as u64 * BLIND_EFFORT,
+    }
 }
 
 /// What one pass found for a seed.
@@ -161,6 +179,7 @@ impl Point {
 struct Search<'a> {
     deployment: &'a Deployment,
     choices: &'a Choices,
+    knowledge: Knowledge,
     /// By device and candidate, where the cut is chosen blindly.
     blind: Option<Vec<Vec<Arc<Prospects>>>>,
     worlds: Vec<World>,
@@ -227,9 +246,13 @@ impl<'a> Search<'a> {
         Self {
             at_stake: at_stake.collect(),
             locals,
-            blind: (knowledge == Knowledge::Uncertainty).then(|| blind(deployment, choices)),
+            blind: match knowledge {
+                Knowledge::Answers => None,
+                Knowledge::Uncertainty(kind) => Some(blind(deployment, choices, kind)),
+            },
             deployment,
             choices,
+            knowledge,
             guesses: vec![vec![0.0; scenario.frames as usize]; seeds.len()],
             prices: Vec::new(),
             points: vec![Vec::new(); seeds.len()],
@@ -346,6 +369,10 @@ impl<'a> Search<'a> {
             .enumerate()
             .map(|(seed, (points, allowed))| at_stake[seed] * kept(seed, points, allowed))
             .sum();
+        // Passes that were not needed are done as well.
+        let left = case_effort(self.knowledge).saturating_sub(passes as u64 * self.pass_effort());
+        let frames = u64::from(self.deployment.scenario.frames) * self.worlds.len() as u64;
+        monitor.progress(left * frames);
         // Seeds count by their tasks, as in the accuracy of a policy.
         let bound_sum: f64 = seed_accuracy.iter().zip(at_stake).map(|(a, w)| a * w).sum();
         let all = at_stake.iter().sum::<f64>().max(f64::MIN_POSITIVE);
@@ -361,9 +388,18 @@ impl<'a> Search<'a> {
         }
     }
 
+    fn pass_effort(&self) -> u64 {
+        if self.blind.is_some() {
+            BLIND_EFFORT
+        } else {
+            1
+        }
+    }
+
     /// All frames of all seeds at the current energy prices.
     fn pass(&mut self, monitor: &impl Monitor) {
         let frames = self.deployment.scenario.frames;
+        let effort = self.pass_effort();
         let jobs: Vec<(usize, u32)> = (0..self.worlds.len())
             .flat_map(|seed| (0..frames).step_by(CHUNK as usize).map(move |f| (seed, f)))
             .collect();
@@ -371,7 +407,7 @@ impl<'a> Search<'a> {
             .par_iter()
             .map(|(seed, first)| {
                 let duals = self.chunk(*seed, *first..(*first + CHUNK).min(frames));
-                monitor.progress(duals.len() as u64);
+                monitor.progress(duals.len() as u64 * effort);
                 duals
             })
             .collect();
@@ -499,7 +535,11 @@ impl<'a> Search<'a> {
 }
 
 /// What tasks may turn out to be, by device and candidate; made once per cut and stream.
-fn blind(deployment: &Deployment, choices: &Choices) -> Vec<Vec<Arc<Prospects>>> {
+fn blind(
+    deployment: &Deployment,
+    choices: &Choices,
+    uncertainty: Uncertainty,
+) -> Vec<Vec<Arc<Prospects>>> {
     type Key = (usize, u32, Option<u32>, bool);
     let mut made: Vec<(Key, Arc<Prospects>)> = Vec::new();
     let mut of = |device: usize, candidate: &Candidate| {
@@ -513,7 +553,8 @@ fn blind(deployment: &Deployment, choices: &Choices) -> Vec<Vec<Arc<Prospects>>>
         match made.iter().find(|(known, _)| *known == key) {
             Some((_, prospects)) => Arc::clone(prospects),
             None => {
-                let prospects = Arc::new(prospects::prospects(deployment, device, candidate));
+                let prospects = prospects::prospects(deployment, device, candidate, uncertainty);
+                let prospects = Arc::new(prospects);
                 made.push((key, Arc::clone(&prospects)));
                 prospects
             }

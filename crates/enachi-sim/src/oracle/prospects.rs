@@ -3,14 +3,19 @@
 use crate::deployment::Deployment;
 use enachi_core::bound::Prospects;
 use enachi_core::packet::replay::required_fraction;
-use enachi_core::profile::{CutKind, LadderKind, Stream};
+use enachi_core::profile::{CutKind, LadderKind, Stream, Uncertainty};
 use enachi_core::task::Candidate;
 
 /// Tasks that stand for all on a curve-only profile, equally spaced in difficulty.
 const CURVE_TASKS: usize = 512;
 
-/// What the tasks of `device` may turn out to be on `candidate`.
-pub fn prospects(deployment: &Deployment, device: usize, candidate: &Candidate) -> Prospects {
+/// What the tasks of `device` may turn out to be on `candidate`, to those who see `uncertainty`.
+pub fn prospects(
+    deployment: &Deployment,
+    device: usize,
+    candidate: &Candidate,
+    uncertainty: Uncertainty,
+) -> Prospects {
     let network = &deployment.networks[deployment.devices[device].network];
     let cut = deployment.cut(candidate.cut);
     let Some(index) = candidate.stream.filter(|_| cut.kind != CutKind::Local) else {
@@ -26,7 +31,7 @@ pub fn prospects(deployment: &Deployment, device: usize, candidate: &Candidate) 
     let stream = &cut.streams[index as usize];
     let samples = &stream.samples;
     if samples.images > 0 {
-        let worth = by_uncertainty(stream);
+        let worth = by_uncertainty(stream, uncertainty);
         let paths: Vec<Vec<(f64, f64)>> = (0..network.images)
             .map(|image| {
                 let at = |checkpoint| samples.at(image % samples.images, checkpoint);
@@ -69,9 +74,10 @@ pub fn prospects(deployment: &Deployment, device: usize, candidate: &Candidate) 
 /// Images that share an estimate.
 const GROUP: usize = 50;
 
-/// Share of right answers among the images of a checkpoint with about the same entropy, forced to fall with the entropy.
-fn by_uncertainty(stream: &Stream) -> Vec<f32> {
+/// Share of right answers among the images of a checkpoint with about the same uncertainty, forced to fall with it.
+fn by_uncertainty(stream: &Stream, uncertainty: Uncertainty) -> Vec<f32> {
     let samples = &stream.samples;
+    let seen = samples.uncertainty_nats(uncertainty);
     let mut worth = vec![0.0; samples.images * samples.checkpoints];
     let mut order: Vec<usize> = (0..samples.images).collect();
     for checkpoint in 0..samples.checkpoints {
@@ -80,7 +86,7 @@ fn by_uncertainty(stream: &Stream) -> Vec<f32> {
         let blind = checkpoint == 0 || stream.ladder == LadderKind::Alternatives;
         let group = if blind { samples.images } else { GROUP };
         order.sort_by(|a, b| {
-            let nats = |image: &usize| samples.entropy_nats[at(*image)];
+            let nats = |image: &usize| seen[at(*image)];
             nats(a).total_cmp(&nats(b)).then(a.cmp(b))
         });
         // Neighbours that break the order are pooled.

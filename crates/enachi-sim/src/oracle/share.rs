@@ -1,10 +1,11 @@
 //! What share of the bound each policy of a run reaches.
 
-use super::{Choices, Energies, Knowledge, OracleBound, oracle_bound};
+use super::{Choices, Energies, Knowledge, OracleBound, effort, oracle_bound};
 use crate::deployment::Deployment;
 use crate::policies::PolicyFactory;
 use crate::simulate::{Monitor, Records, SimulateError};
 use crate::variant::Variant;
+use enachi_core::profile::Uncertainty;
 use enachi_core::record::Outcome;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
@@ -21,7 +22,8 @@ pub struct OracleShare {
     pub share: f64,
     /// `bound` is loose by at most the difference to this (0 if nothing is known of that).
     pub kept: f64,
-    /// The bound if answers are known only as well as their uncertainty tells ([`Knowledge::Uncertainty`]).
+    /// The bound if answers are known only as well as their uncertainty tells that the policy's stop rule sees
+    /// ([`Knowledge::Uncertainty`]).
     pub uncertain_bound: f64,
     /// Accuracy over that.
     pub uncertain_share: f64,
@@ -41,8 +43,8 @@ pub fn oracle_shares(
     let scenario = &deployment.scenario;
     let seeds: Vec<u64> = scenario.seed_range().collect();
     let spent = spent(deployment, records);
-    // Policies with the same choices share their passes.
-    let mut groups: Vec<(Choices, Vec<usize>)> = Vec::new();
+    // Policies with the same choices and the same view of uncertainty share their passes.
+    let mut groups: Vec<((Choices, Uncertainty), Vec<usize>)> = Vec::new();
     for (index, label) in scenario.policies.iter().enumerate() {
         let variant = Variant::parse(label, &scenario.packet, &scenario.task)?;
         let policy = factory.make(&variant.policy)?;
@@ -50,13 +52,18 @@ pub fn oracle_shares(
         let offer = deployment.offer(policy.stream_use(), offered, variant.curve, None)?;
         let mut choices = Choices::of_planners(deployment)?;
         choices.add(&offer);
-        match groups.iter_mut().find(|(known, _)| *known == choices) {
+        let key = (choices, variant.packet.uncertainty.into());
+        match groups.iter_mut().find(|(known, _)| *known == key) {
             Some((_, policies)) => policies.push(index),
-            None => groups.push((choices, vec![index])),
+            None => groups.push((key, vec![index])),
         }
     }
-    let mut bounds: Vec<Option<[OracleBound; 2]>> = vec![None; scenario.policies.len()];
-    for (choices, mut policies) in groups {
+    let cases = scenario.policies.len();
+    let kinds = |uncertainty| [Knowledge::Answers, Knowledge::Uncertainty(uncertainty)];
+    let efforts = kinds(Uncertainty::Tail).map(|knowledge| effort(deployment, knowledge, cases));
+    monitor.expect(efforts.iter().sum());
+    let mut bounds: Vec<Option<[OracleBound; 2]>> = vec![None; cases];
+    for ((choices, uncertainty), mut policies) in groups {
         // The cheapest first: at the allowance, where most are.
         let total = |policy: &usize| spent[*policy].iter().flatten().sum::<f64>();
         policies.sort_by(|a, b| total(a).total_cmp(&total(b)));
@@ -66,9 +73,8 @@ pub fn oracle_shares(
                 deployment, &choices, knowledge, &seeds, &energies, cancel, monitor,
             )
         };
-        let both = of(Knowledge::Answers)
-            .into_iter()
-            .zip(of(Knowledge::Uncertainty));
+        let [answers, uncertainty] = kinds(uncertainty).map(of);
+        let both = answers.into_iter().zip(uncertainty);
         for (policy, (answers, uncertainty)) in policies.iter().zip(both) {
             bounds[*policy] = Some([answers, uncertainty]);
         }
