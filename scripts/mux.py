@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """enachi-mux and enachi-max beside enachi on a grid of users, band and deadline: accuracy, paired difference, settled energy.
 
-    scripts/mux.py users | predicted | grid [--binary target/release/enachi]
+    scripts/mux.py users | predicted | feedback | grid [--binary target/release/enachi]
 
-`users` and `grid` run scenarios/paper.toml with an edge that stops a device exactly when its answer turns right (no
-prediction error, threshold 0): an upper hint. `predicted`: with the scenario's own prediction error and H_th = 0.02 nat. Energy queues start
-where they settle, so that all spend what they may and no more. On measured profiles: scripts/lead.py.
+`users`, `feedback` and `grid` run scenarios/paper.toml with an edge that stops a device exactly when its answer turns right (no
+prediction error, threshold 0): an upper hint. `predicted`: with the scenario's own prediction error and H_th = 0.02 nat. `feedback`:
+stops that take effect so many slots late. Energy queues start where they settle, so that all spend what they may and no more. On measured
+profiles: scripts/lead.py.
 """
 import argparse
 
@@ -29,7 +30,7 @@ def row(label, policies):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=["users", "predicted", "grid"])
+    parser.add_argument("table", choices=["users", "predicted", "feedback", "grid"])
     parser.add_argument("--binary", default=str(ROOT / "target/release/enachi"))
     arguments = parser.parse_args()
     common = ["frames=300", "warmup_frames=100", "seeds=3", 'task.queue_start="settled"']
@@ -51,6 +52,12 @@ def main():
         for count in (25, 60):
             sets = [*common, *PREDICTED, "channel.bandwidth_hz=20e6", users(count)]
             row(str(count), simulate(arguments.binary, "scenarios/paper.toml", sets, policies))
+    elif arguments.table == "feedback":
+        header("users on 20 MHz, slots until a stop takes effect", pair)
+        for count in (25, 60):
+            for slots in (0, 1, 2, 5, 10, 20):
+                sets = [*common, *RIGHT, "channel.bandwidth_hz=20e6", users(count), f"packet.feedback_slots={slots}"]
+                row(f"{count}, {slots}", simulate(arguments.binary, "scenarios/paper.toml", sets, pair))
     else:
         header("users, band, deadline", pair)
         for count in (1, 4, 16):

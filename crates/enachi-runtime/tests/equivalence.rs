@@ -143,6 +143,9 @@ fn plans_within_the_frame_do() {
             "[mux]\nperiod_slots = 1\ndelay_slots = 0",
             "[mux]\nperiod_slots = 7\ndelay_slots = 3",
             "[mux]\nperiod_slots = 5\ndelay_slots = 2\n[packet]\nfeedback_slots = 3",
+            "[mux]\nperiod_slots = 1\ndelay_slots = 0\n[packet]\nfeedback_slots = 20",
+            "[mux]\nperiod_slots = 6\ndelay_slots = 5\n[packet]\nfeedback_slots = 9",
+            "[profile]\npicture_stream = \"jpeg\"\n[packet]\nfeedback_slots = 12",
             "[mux]\nperiod_slots = 5\ndelay_slots = 4\n[packet]\npower = \"water-filling\"\nstop = \"marginal\"",
             "[profile]\npicture_stream = \"jpeg\"\n[packet]\nstop = \"never\"",
         ] {

@@ -475,8 +475,7 @@ fn plan_once(
     grants: &mut [TaskGrant],
 ) -> Result<Option<PlanQuality>, PlanFailure> {
     let view = frame_view(frame.deployment, frame.offer, frame.views, frame.number);
-    plan_contained(frame.policy, &view, grants)?;
-    Ok(frame.policy.last_plan())
+    plan_contained(frame.policy, &view, grants)
 }
 
 /// What a policy is told of a frame.

@@ -8,21 +8,27 @@
 //!
 //! `enachi-max` counts equivalent bits ([`enachi_core::packet::stopping`]) at the mean rate of the fading channel.
 //!
-//! A picture is sent whole or not at all, so it keeps the band that it was granted (and its share of what lies idle).
+//! A picture is sent whole or not at all, so it keeps the band that it was granted (and its share of what lies idle). A device that
+//! is to stop keeps its band until it has heard so, `feedback_slots` after the edge has decided it: no plan gives that band away.
+
+mod party;
+
+pub use party::{Leaving, Party, Standing, share_out};
 
 use crate::deployment::{Deployment, DeploymentError};
 use crate::scenario::{Packet, StopKind};
 use crate::upload::{Law, Row, Rule, Upload, Uploaded};
 use crate::world::Gains;
 use enachi_core::curve::{AccuracyCurve, CurveError};
-use enachi_core::fading::{Fading, rate_share};
+use enachi_core::fading::rate_share;
 use enachi_core::packet::conditional::ConditionalCurves;
 use enachi_core::packet::stopping::{EXPONENTS, exponent, nearest_exponent};
-use enachi_core::packet::{Link, Sender, Slot, Window};
+use enachi_core::packet::{Link, Sender, Slot};
 use enachi_core::profile::{LadderKind, Stream};
 use enachi_core::radio::Radio;
 use enachi_core::task::{
-    CutOption, DeviceProblem, Plan, Problem, Replanning, Settings, Solver, snr_at_price,
+    CutOption, DeviceProblem, Plan, PlanFailure, Problem, Replanning, Settings, Solver,
+    solve_contained,
 };
 
 /// Parts into which images are divided to be left out of their own curves. Curves of half the images wobble by two points,
@@ -157,86 +163,6 @@ pub struct Situation {
     pub feedback_slots: u32,
 }
 
-/// A device with an upload, as plans within the frame see it.
-#[derive(Clone, Copy, Debug)]
-pub struct Standing {
-    /// Slots open to it.
-    pub window: Window,
-    /// Whether it has nothing more to do, or will have been stopped.
-    pub released: bool,
-    /// Whether it takes part in the plans ([`Stream::is_divisible`]).
-    pub planned: bool,
-    /// Band of the plan \[Hz\].
-    pub reserved_hz: f64,
-    /// p̃ of the plan \[W\].
-    pub reference_w: f64,
-    /// Checkpoint reached.
-    pub checkpoint: usize,
-    /// Share of the way from there to the next, 0..=1.
-    pub begun: f64,
-    /// Stream, as [`Deployment::stream_index`] counts.
-    pub stream: usize,
-    /// Row of the profile's images; curves are those of others.
-    pub image: usize,
-    /// Gain that the frame's plan knew.
-    pub gain: f64,
-    /// How gains vary around it.
-    pub fading: Fading,
-    /// Q before the frame \[J\].
-    pub energy_queue_j: f64,
-    /// Most power that is drawn for sending \[W\].
-    pub power_max_w: f64,
-    /// Weight of its accuracy.
-    pub weight: f64,
-}
-
-impl Standing {
-    /// Share of the band and mean signal-to-noise ratio that the device was last planned at; of one that got nothing, those
-    /// that it would have in the place of a sender, on `senders_hz` at the last plan's price. Were it judged at another share of
-    /// the band than senders are, plans would prefer one or the other for nothing but that, and change places all the time.
-    fn outlook(
-        &self,
-        situation: &Situation,
-        device: &DeviceProblem,
-        time_s: f64,
-        senders_hz: f64,
-        price: f64,
-    ) -> (f64, f64) {
-        let radio = &situation.radio;
-        let snr = radio.snr(self.reserved_hz, self.gain, self.reference_w);
-        let (band_hz, snr) = if snr > 0.0 {
-            (self.reserved_hz, snr)
-        } else {
-            let snr = snr_at_price(radio, device, time_s, price, senders_hz);
-            (senders_hz, snr)
-        };
-        (band_hz / situation.bandwidth_hz, snr)
-    }
-
-    /// Whether it may still use band at or after `slot`.
-    pub fn open_after(&self, slot: u32) -> bool {
-        !self.released && self.window.end > slot
-    }
-}
-
-/// Whoever has a [`Standing`]: a simulated upload, or a task at an edge.
-pub trait Party {
-    /// Its standing now.
-    fn standing(&self) -> Standing;
-    /// Take note of the plan's band \[Hz\] and reference power \[W\].
-    fn reserve(&mut self, bandwidth_hz: f64, reference_w: f64);
-}
-
-impl Party for Standing {
-    fn standing(&self) -> Standing {
-        *self
-    }
-
-    fn reserve(&mut self, bandwidth_hz: f64, reference_w: f64) {
-        (self.reserved_hz, self.reference_w) = (bandwidth_hz, reference_w);
-    }
-}
-
 /// One device with an upload in this frame.
 pub struct Sending<'a, N> {
     upload: &'a Upload<'a>,
@@ -342,6 +268,10 @@ impl<N: Fn(usize) -> f64> Party for Sending<'_, N> {
         Standing {
             window: self.sender.window(),
             released: self.sender.released(),
+            leaving: self.sender.stops_at().map(|until| Leaving {
+                until,
+                bandwidth_hz: self.link.bandwidth_hz,
+            }),
             planned: self.planned,
             reserved_hz: self.reserved_hz,
             reference_w: self.reference_w,
@@ -385,11 +315,7 @@ impl Replanner {
     pub fn new(replanning: Replanning) -> Option<Self> {
         (replanning != Replanning::Never).then(|| Self {
             replanning,
-            // One option per device: what is left to search is which of two points of a curve, worth little.
-            solver: Solver::new(Settings {
-                gap_target: 1e-4,
-                max_nodes: 4,
-            }),
+            solver: solver(),
             plan: Plan::default(),
             options: Vec::new(),
             devices: Vec::new(),
@@ -405,14 +331,14 @@ impl Replanner {
         self.price = bandwidth_price;
     }
 
-    /// Run the slots of a frame.
+    /// Run the slots of a frame. Where a plan fails the one before holds; the first that did is told in the end.
     pub fn run<N: Fn(usize) -> f64>(
         &mut self,
         situation: &Situation,
         tables: &ConditionalTables,
         uploads: &mut [Sending<'_, N>],
         mut seen: impl FnMut(u32, Slot),
-    ) {
+    ) -> Result<(), PlanFailure> {
         let Situation {
             period_slots,
             delay_slots,
@@ -423,6 +349,7 @@ impl Replanner {
         let end = end.unwrap_or(0);
         self.begin(situation.bandwidth_price);
         let mut decided = 0;
+        let mut outcome = Ok(());
         while decided < end {
             // The first plan is part of the frame's own grant and needs no further message.
             let effect = if decided == 0 {
@@ -431,7 +358,8 @@ impl Replanner {
                 decided + delay_slots
             };
             let next = decided + period_slots + delay_slots;
-            self.plan(situation, tables, uploads, effect);
+            let planned = self.plan(situation, tables, uploads, effect);
+            outcome = outcome.and(planned);
             for upload in &mut *uploads {
                 upload.advance(decided, effect, feedback_slots, &mut seen);
             }
@@ -447,6 +375,7 @@ impl Replanner {
                 upload.advance(effect, decided, feedback_slots, &mut seen);
             }
         }
+        outcome
     }
 
     /// Mean band of those that the last plan lets send after slot `effect`; if there are none, equal shares \[Hz\].
@@ -470,13 +399,16 @@ impl Replanner {
     }
 
     /// P1.2 for what is left from slot `effect` on.
+    ///
+    /// # Errors
+    /// A plan that cannot be carried out; then nothing has changed for anybody.
     pub fn plan<P: Party>(
         &mut self,
         situation: &Situation,
         tables: &ConditionalTables,
         parties: &mut [P],
         effect: u32,
-    ) {
+    ) -> Result<(), PlanFailure> {
         self.options.clear();
         self.devices.clear();
         self.origin.clear();
@@ -485,6 +417,7 @@ impl Replanner {
         self.standings.extend(parties.iter().map(Party::standing));
         let senders_hz = self.senders_hz(situation.bandwidth_hz, effect);
         for (index, party) in self.standings.iter().enumerate() {
+            free_hz -= party.held_hz(effect);
             if !party.open_after(effect) {
                 continue;
             }
@@ -523,9 +456,9 @@ impl Replanner {
             self.devices.push(device);
             self.origin.push(index);
         }
-        // Pictures may hold all of it; then the others keep what they have, which fits beside them.
+        // Pictures and devices about to stop may hold all of it; then the others keep what was reserved for them.
         if self.origin.is_empty() || free_hz <= 1e-9 * situation.bandwidth_hz {
-            return;
+            return Ok(());
         }
         let problem = Problem {
             bandwidth_hz: free_hz,
@@ -535,35 +468,27 @@ impl Replanner {
             options: &self.options,
             devices: &self.devices,
         };
-        self.solver.solve(&problem, &mut self.plan);
+        let solver = &mut self.solver;
+        let solved = solve_contained(effect, &problem, &mut self.plan, |problem, plan| {
+            solver.solve(problem, plan);
+        });
+        if solved.is_err() {
+            // What it has begun is not to be trusted.
+            *solver = self::solver();
+            return solved;
+        }
         self.price = self.plan.bandwidth_price;
         for (index, grant) in self.origin.iter().zip(&self.plan.grants) {
             parties[*index].reserve(grant.bandwidth_hz, grant.reference_power_w);
         }
+        Ok(())
     }
 }
 
-/// Give the whole band to those that can use it before slot `next`, in proportion to what the plan reserved for them: `each`
-/// of them is told its band \[Hz\].
-pub fn share_out<P: Party>(
-    bandwidth_hz: f64,
-    parties: &mut [P],
-    effect: u32,
-    next: u32,
-    mut each: impl FnMut(&mut P, f64),
-) {
-    let can_use = |party: &Standing| party.open_after(effect) && party.window.first < next;
-    let standings = parties.iter().map(Party::standing).filter(can_use);
-    let reserved: f64 = standings.map(|party| party.reserved_hz).sum();
-    let stretch = if reserved > 0.0 {
-        bandwidth_hz / reserved
-    } else {
-        1.0
-    };
-    for party in parties.iter_mut() {
-        let standing = party.standing();
-        if can_use(&standing) {
-            each(party, standing.reserved_hz * stretch);
-        }
-    }
+/// One option per device: what is left to search is which of two points of a curve, worth little.
+fn solver() -> Solver {
+    Solver::new(Settings {
+        gap_target: 1e-4,
+        max_nodes: 4,
+    })
 }

@@ -100,6 +100,8 @@ pub struct Runner<'a> {
     replanner: Option<Replanner>,
     /// Of an edge of finite capacity.
     capacity: Option<Capacity>,
+    /// Of the planned frame's plan, where the edge has no capacity to tell of it.
+    quality: Option<PlanQuality>,
     /// Why the planned frame has no plan.
     failure: Option<PlanFailure>,
     frame: u32,
@@ -168,6 +170,7 @@ impl<'a> Runner<'a> {
             replanning,
             replanner: Replanner::new(replanning),
             capacity: Capacity::new(deployment, &offer),
+            quality: None,
             failure: None,
             frame: 0,
             deployment,
@@ -202,7 +205,7 @@ impl<'a> Runner<'a> {
     pub fn last_plan(&self) -> Option<PlanQuality> {
         let quality = match &self.capacity {
             Some(capacity) => capacity.quality(),
-            None => self.policy.last_plan(),
+            None => self.quality,
         };
         quality.filter(|_| self.failure.is_none())
     }
@@ -259,20 +262,25 @@ impl<'a> Runner<'a> {
             };
         }
         let planned = match &mut self.capacity {
-            Some(capacity) => capacity.plan(
-                self.deployment,
-                self.policy.as_mut(),
-                &mut self.offer,
-                &mut self.views,
-                self.frame,
-                &mut self.grants,
-            ),
+            Some(capacity) => capacity
+                .plan(
+                    self.deployment,
+                    self.policy.as_mut(),
+                    &mut self.offer,
+                    &mut self.views,
+                    self.frame,
+                    &mut self.grants,
+                )
+                .map(|()| None),
             None => {
                 let view = frame_view(self.deployment, &self.offer, &self.views, self.frame);
                 plan_contained(self.policy.as_mut(), &view, &mut self.grants)
             }
         };
-        self.failure = planned.err();
+        (self.quality, self.failure) = match planned {
+            Ok(quality) => (quality, None),
+            Err(failure) => (None, Some(failure)),
+        };
         self.set_batches();
     }
 
@@ -296,8 +304,9 @@ impl<'a> Runner<'a> {
 
     /// Run the planned frame and hand its records to `sink`.
     pub fn execute(&mut self, sink: &mut impl Sink) {
+        let mut within = None;
         if let Some(mut replanner) = self.replanner.take() {
-            self.multiplexed_frame(&mut replanner, sink);
+            within = self.multiplexed_frame(&mut replanner, sink).err();
             self.replanner = Some(replanner);
         } else {
             for index in 0..self.deployment.devices.len() {
@@ -315,7 +324,8 @@ impl<'a> Runner<'a> {
             }
         }
         let observed = observe_contained(self.policy.as_mut(), &self.outcomes);
-        for failure in self.failure.take().into_iter().chain(observed.err()) {
+        let failures = self.failure.take().into_iter().chain(within);
+        for failure in failures.chain(observed.err()) {
             sink.failure(FailedFrame {
                 policy: self.policy_index,
                 seed: self.seed,
@@ -326,8 +336,12 @@ impl<'a> Runner<'a> {
         self.frame += 1;
     }
 
-    /// A frame whose bands and reference powers are planned again every few slots.
-    fn multiplexed_frame(&mut self, replanner: &mut Replanner, sink: &mut impl Sink) {
+    /// A frame whose bands and reference powers are planned again every few slots. The first of those plans that fails is told.
+    fn multiplexed_frame(
+        &mut self,
+        replanner: &mut Replanner,
+        sink: &mut impl Sink,
+    ) -> Result<(), PlanFailure> {
         let scenario = &self.deployment.scenario;
         let begun: Vec<_> = (0..self.deployment.devices.len())
             .map(|index| self.begin(index))
@@ -354,7 +368,7 @@ impl<'a> Runner<'a> {
         let packet = &self.variant.packet;
         let tables = self.deployment.conditional(packet, self.replanning);
         let tables = tables.expect("prepared for every policy that plans again");
-        replanner.run(&situation, tables, &mut uploads, |device, slot| {
+        let planned = replanner.run(&situation, tables, &mut uploads, |device, slot| {
             if sink.wants_slots() {
                 sink.slot(self.slot_record(device, slot));
             }
@@ -371,6 +385,7 @@ impl<'a> Runner<'a> {
             }
             self.settle(index, record, sink);
         }
+        planned
     }
 
     /// Enter a finished device-frame into queue, outcome and records.

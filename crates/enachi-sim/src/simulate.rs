@@ -7,8 +7,8 @@ use crate::scenario::StopKind;
 use crate::variant::{Variant, VariantError};
 use enachi_core::profile::CutKind;
 use enachi_core::record::{FrameRecord, Names, SlotRecord};
+use enachi_core::task::StreamUse;
 use enachi_core::task::policies::PolicyError;
-use enachi_core::task::{Replanning, StreamUse};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,6 +27,12 @@ pub enum SimulateError {
     /// A policy named twice would be counted twice.
     #[error("policies: {0:?} is named twice")]
     Twice(String),
+    /// Devices that a policy can never serve ([`feasible`](crate::feasible)); all of them, one a line.
+    #[error("{}", .problems.join("\n  "))]
+    Infeasible {
+        /// `policies = ...: key = value: must be ...`.
+        problems: Vec<String>,
+    },
 }
 
 /// Everything that was recorded.
@@ -46,6 +52,8 @@ pub struct Records {
 
 /// Watches a run, from any thread.
 pub trait Monitor: Sync {
+    /// All that is to come will be as much as `frames` frames.
+    fn expect(&self, _frames: u64) {}
     /// `frames` more frames are done.
     fn progress(&self, _frames: u64) {}
 }
@@ -83,8 +91,7 @@ pub fn variants(
 }
 
 /// What is odd about policies of the scenario, as sentences: those that send the picture although `profile.forbid_input` keeps
-/// planners from it (they are about the picture, and find it all the same), and those whose plans within the frame give away the
-/// band of devices that have not heard yet that they are to stop.
+/// planners from it (they are about the picture, and find it all the same).
 pub fn policy_warnings(
     deployment: &Deployment,
     factory: &PolicyFactory,
@@ -108,14 +115,6 @@ pub fn policy_warnings(
         if scenario.profile.forbid_input && (only_input || picture) {
             warnings.push(format!(
                 "policies: {label} sends the picture, although profile.forbid_input = true; it is there to be compared with"
-            ));
-        }
-        let slots = variant.packet.feedback_slots;
-        let stops = variant.packet.stop != StopKind::Never;
-        if slots > 0 && stops && policy.replanning() != Replanning::Never {
-            warnings.push(format!(
-                "policies: {label} gives the band of a stopped device away at once, though it sends on for packet.feedback_slots = \
-                 {slots} slot(s): the cell carries more than it could"
             ));
         }
     }

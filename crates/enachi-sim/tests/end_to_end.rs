@@ -380,21 +380,3 @@ fn policies_that_send_a_forbidden_picture_are_named() {
     assert_eq!(named.len(), 2, "{named:?}");
     assert!(named[0].contains("jpeg-equal-share") && named[1].contains("progressive-ftx@input"));
 }
-
-/// Plans within the frame take the band of a device whose stop is still on its way; that is said.
-#[test]
-fn stops_that_take_long_are_warned_of_where_band_is_planned_again() {
-    let named = |slots: u32, stop: &str| {
-        let names = r#""enachi", "enachi-mux", "enachi-max+stop-never""#;
-        let text = format!(
-            "{}\n[packet]\nfeedback_slots = {slots}\nstop = \"{stop}\"",
-            policies(names)
-        );
-        let deployment = Deployment::new(scenario(&text), profile()).unwrap();
-        policy_warnings(&deployment, &factory()).unwrap()
-    };
-    assert!(named(0, "entropy").is_empty() && named(3, "never").is_empty());
-    let named = named(3, "entropy");
-    assert_eq!(named.len(), 1, "{named:?}");
-    assert!(named[0].contains("enachi-mux"));
-}

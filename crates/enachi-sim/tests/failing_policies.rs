@@ -5,7 +5,9 @@ mod common;
 
 use common::{EQUAL, factory, scenario};
 use enachi_core::record::{FrameRecord, Outcome, StopReason};
-use enachi_core::task::{FrameOutcome, FrameView, PlanFailure, StreamUse, TaskGrant, TaskPolicy};
+use enachi_core::task::{
+    FrameOutcome, FrameView, PlanFailure, PlanQuality, Replanning, StreamUse, TaskGrant, TaskPolicy,
+};
 use enachi_sim::deployment::Deployment;
 use enachi_sim::explain::{Question, explain};
 use enachi_sim::policies::PolicyFactory;
@@ -24,6 +26,9 @@ const FRAME: u64 = 5;
 struct Failing {
     plan: fn(&FrameView<'_>, &mut [TaskGrant]) -> Result<(), PlanFailure>,
     observe: fn(u64),
+    /// What it says of its plan in that frame.
+    worth: fn() -> PlanQuality,
+    replanning: Replanning,
     resets: u32,
     frame: u64,
 }
@@ -49,11 +54,22 @@ impl TaskPolicy for Failing {
     fn reset(&mut self) {
         self.resets += 1;
     }
+    fn replanning(&self) -> Replanning {
+        self.replanning
+    }
+    fn last_plan(&self) -> Option<PlanQuality> {
+        Some(match self.frame {
+            FRAME => (self.worth)(),
+            _ => PlanQuality::default(),
+        })
+    }
 }
 
 const SOUND: Failing = Failing {
     plan: |_, _| Ok(()),
     observe: |_| {},
+    worth: PlanQuality::default,
+    replanning: Replanning::Never,
     resets: 0,
     frame: 0,
 };
@@ -70,8 +86,13 @@ fn run(policy: Failing) -> (Deployment, Records) {
 
 /// What the failure says, where `plan` fails; checks everything else.
 fn fails(plan: fn(&FrameView<'_>, &mut [TaskGrant]) -> Result<(), PlanFailure>) -> String {
-    let (deployment, records) = run(Failing { plan, ..SOUND });
-    let (_, sound) = run(SOUND);
+    one_frame_fails(Failing { plan, ..SOUND }, SOUND)
+}
+
+/// What the failure of `policy` says, which is as `sound` but for its one frame; checks everything else.
+fn one_frame_fails(policy: Failing, sound: Failing) -> String {
+    let (deployment, records) = run(policy);
+    let (_, sound) = run(sound);
     assert_eq!(records.frames.len(), 2 * 12 * 3);
     for (row, other) in records.frames.iter().zip(&sound.frames) {
         if u64::from(row.frame) == FRAME {
@@ -208,6 +229,155 @@ fn grants_that_cannot_be_carried_out_are_refused() {
         let said = fails(plan);
         assert!(said.starts_with(expected), "{said} instead of {expected}");
     }
+}
+
+#[test]
+fn what_a_policy_says_of_its_plan_is_not_trusted_either() {
+    type Worth = fn() -> PlanQuality;
+    let price = "last_plan: bandwidth_price = ";
+    let cases: [(Worth, String); 5] = [
+        (|| panic!("worth nothing"), "panicked: worth nothing".into()),
+        (
+            || PlanQuality {
+                bandwidth_price: f64::NAN,
+                ..PlanQuality::default()
+            },
+            format!("{price}NaN: must be finite and at least 0"),
+        ),
+        (
+            || PlanQuality {
+                bandwidth_price: -1.0,
+                ..PlanQuality::default()
+            },
+            format!("{price}-1"),
+        ),
+        (
+            || PlanQuality {
+                objective: f64::INFINITY,
+                ..PlanQuality::default()
+            },
+            "last_plan: objective = inf: must be finite".into(),
+        ),
+        (
+            || PlanQuality {
+                upper_bound: f64::NAN,
+                ..PlanQuality::default()
+            },
+            "last_plan: upper_bound = NaN".into(),
+        ),
+    ];
+    for replanning in [
+        Replanning::Never,
+        Replanning::Bits,
+        Replanning::StoppingAware,
+    ] {
+        let sound = Failing {
+            replanning,
+            ..SOUND
+        };
+        for (worth, expected) in &cases {
+            let worth = *worth;
+            let said = one_frame_fails(
+                Failing {
+                    worth,
+                    ..sound.clone()
+                },
+                sound.clone(),
+            );
+            assert!(said.starts_with(expected), "{said} instead of {expected}");
+        }
+    }
+}
+
+/// Answers that are worth more than there are numbers: the policy does not mind, the plans within the frame cannot be made. The
+/// frame's own plan holds then, and the frame is counted.
+#[test]
+fn plans_within_the_frame_that_fail_leave_the_one_before() {
+    let records = |replanning: Replanning, worth: &str| {
+        let text = format!("{SCENARIO}\n[task]\nv = {worth}");
+        let text = text.replace("[device]", "[device]\nweight = 1e6");
+        let deployment = Deployment::new(scenario(&text), common::profile()).unwrap();
+        let policy = Failing {
+            replanning,
+            ..SOUND
+        };
+        let cancel = AtomicBool::new(false);
+        simulate(deployment, &with(policy), &cancel, &Unwatched).unwrap()
+    };
+    let (_, never) = records(Replanning::Never, "1e305");
+    for replanning in [Replanning::Bits, Replanning::StoppingAware] {
+        assert!(records(replanning, "1.0").1.failures.is_empty());
+        let (deployment, failed) = records(replanning, "1e305");
+        assert_eq!(failed.frames.len(), never.frames.len());
+        for (row, other) in failed.frames.iter().zip(&never.frames) {
+            // Bands that lie idle are shared out all the same.
+            assert!(row.chunks >= other.chunks, "{row:?}");
+            assert!(row.bits.is_finite() && row.energy_j().is_finite());
+            assert_eq!(row.bandwidth_hz, other.bandwidth_hz);
+        }
+        let summary = summarise(&deployment.scenario, &failed);
+        assert_eq!(summary.policies[0].failures, 2 * 12);
+        assert_eq!(summary.policies[0].policy_failed_rate, 0.0);
+        let first = summary.policies[0].first_failure.clone().unwrap();
+        let expected = "seed 1, frame 0: plan within the frame for slot 0 on: ";
+        assert!(first.starts_with(expected), "{first}");
+    }
+}
+
+/// The smallest numbers that a grant may hold, under every power law and stop rule: powers, bits and energies are numbers.
+#[test]
+fn power_laws_take_whatever_is_granted() {
+    let tiny: fn(&FrameView<'_>, &mut [TaskGrant]) -> Result<(), PlanFailure> = |_, grants| {
+        (grants[0].bandwidth_hz, grants[0].bits_limit) = (1e-270, 5e-324);
+        grants[1].reference_power_w = 5e-324;
+        grants[2].bits_limit = f64::MAX;
+        Ok(())
+    };
+    let laws = [
+        "reference-tracking",
+        "paper-tracking",
+        "printed",
+        "constant",
+        "water-filling",
+    ];
+    for law in laws {
+        for stop in ["stop-entropy", "stop-marginal", "stop-never"] {
+            for replanning in [Replanning::Never, Replanning::StoppingAware] {
+                let text = SCENARIO.replace("failing", &format!("failing+{law}+{stop}"));
+                let deployment = Deployment::new(scenario(&text), common::profile()).unwrap();
+                let policy = Failing {
+                    plan: tiny,
+                    replanning,
+                    ..SOUND
+                };
+                let cancel = AtomicBool::new(false);
+                let (_, records) =
+                    simulate(deployment, &with(policy), &cancel, &Unwatched).unwrap();
+                assert!(records.failures.is_empty(), "{:?}", records.failures);
+                for row in &records.frames {
+                    let numbers = [
+                        row.bits,
+                        row.energy_j(),
+                        row.mean_power_w,
+                        row.power_queue_w,
+                    ];
+                    assert!(
+                        numbers.iter().all(|x| x.is_finite()),
+                        "{law} {stop}: {row:?}"
+                    );
+                    assert!((0.0..=2.0).contains(&row.mean_power_w), "{row:?}");
+                }
+            }
+        }
+    }
+    let nothing = fails(|_, grants| {
+        grants[1].bandwidth_hz = 5e-324;
+        Ok(())
+    });
+    assert!(
+        nothing.starts_with("device 1: bandwidth_hz = 5e-324: must be 0, or"),
+        "{nothing}"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use common::{factory, profile, scenario};
 use enachi_core::record::{FrameRecord, Outcome, SlotRecord};
-use enachi_sim::deployment::{Deployment, curve_profile};
+use enachi_sim::deployment::{Deployment, Profiles, curve_profile};
 use enachi_sim::scenario::parse;
 use enachi_sim::simulate::{Records, Unwatched, simulate};
 use std::collections::{BTreeMap, HashMap};
@@ -52,13 +52,76 @@ fn paper(policies: &str) -> Records {
 #[test]
 fn the_cell_is_never_oversubscribed() {
     for policy in ["enachi-mux", "enachi-max"] {
-        check_band(policy);
+        let used = band_by_slot(&measured(&format!("\"{policy}\""), ""));
+        check_band(&used, policy);
+        // ... and is used whole where anybody sends.
+        let whole = used.values().filter(|hz| **hz > 0.999 * CELL_HZ).count();
+        let all = used.len();
+        assert!(whole as f64 > 0.8 * all as f64, "{whole} of {all}");
     }
 }
 
-fn check_band(policy: &str) {
-    // The band in use follows from the bits of a slot: b = ω t log2(1 + h p/(N0 ω)), which grows with ω.
-    let records = measured(&format!("\"{policy}\""), "");
+/// A device goes on until its stop has reached it: that band is nobody else's. Pictures beside it too.
+#[test]
+fn nor_is_it_where_stops_take_long() {
+    let mut late = 0;
+    for policy in ["enachi-mux", "enachi-max"] {
+        for slots in [1, 3, 7, 20, 60] {
+            for more in [
+                "[mux]\nperiod_slots = 5\ndelay_slots = 1",
+                "[mux]\nperiod_slots = 1\ndelay_slots = 0",
+                "[mux]\nperiod_slots = 8\ndelay_slots = 6",
+            ] {
+                let packet = format!("[packet]\nfeedback_slots = {slots}");
+                let records = measured(&format!("\"{policy}\""), &format!("{packet}\n{more}"));
+                check_band(&band_by_slot(&records), &format!("{policy} {slots} {more}"));
+                late += stopped(&records);
+            }
+            let pictures = pictures(policy, slots);
+            check_band(
+                &band_by_slot(&pictures),
+                &format!("{policy} {slots} pictures"),
+            );
+        }
+    }
+    assert!(late > 1000, "{late}");
+}
+
+fn stopped(records: &Records) -> usize {
+    let stopped = |r: &&FrameRecord| r.outcome == Outcome::StoppedEarly;
+    records.frames.iter().filter(stopped).count()
+}
+
+/// Devices too slow for anything but sending their picture beside such that send features.
+fn pictures(policy: &str, feedback_slots: u32) -> Records {
+    let text = format!(
+        "policies = [\"{policy}\"]\nframes = 20\nwarmup_frames = 5\nseeds = 2\n[packet]\nfeedback_slots = {feedback_slots}\n\
+         [profile]\ncandidates = [\"toy/block1\", \"toy/block2\"]\nforbid_local = true\n[channel]\nbandwidth_hz = {CELL_HZ:e}\n[device]\ndistance_m = [50, 150]\n\
+         energy_budget_j = 0.08\n[[devices]]\ncount = 4\n[[devices]]\ncount = 2\nprofile = \"b\"\nfrequency_hz = 5e7\n\
+         deadline_s = 0.1\n\
+         [output]\nslots = true"
+    );
+    let mut slow = profile();
+    slow.meta.model_name = "slow".into();
+    let profiles = Profiles {
+        default: Some(profile()),
+        named: vec![("b".into(), slow)],
+    };
+    let deployment = Deployment::new(scenario(&text), profiles).unwrap();
+    let records = simulate(deployment, &factory(), &AtomicBool::new(false), &Unwatched);
+    let records = records.unwrap().1;
+    let of_cut = |input: bool| {
+        // The second network's cuts are numbered behind the four of the first.
+        let sent = |r: &&FrameRecord| r.slots > 0 && (r.cut == Some(4)) == input;
+        records.frames.iter().filter(sent).count()
+    };
+    let (pictures, features) = (of_cut(true), of_cut(false));
+    assert!(pictures > 10 && features > 10, "{pictures} {features}");
+    records
+}
+
+/// Band in use by seed, frame and slot. It follows from the bits of a slot: b = ω t log2(1 + h p/(N0 ω)), which grows with ω.
+fn band_by_slot(records: &Records) -> HashMap<(u64, u32, u32), f64> {
     let band = |slot: &SlotRecord| {
         let bits = |hz: f64| {
             let efficiency = (1.0 + slot.gain * slot.power_w / (2e-20 * hz)).log2();
@@ -79,14 +142,14 @@ fn check_band(policy: &str) {
     for slot in records.slots.iter().filter(|slot| slot.power_w > 0.0) {
         *used.entry((slot.seed, slot.frame, slot.slot)).or_default() += band(slot);
     }
+    used
+}
+
+fn check_band(used: &HashMap<(u64, u32, u32), f64>, what: &str) {
     let most = used.values().copied().fold(0.0, f64::max);
-    assert!(most <= CELL_HZ * (1.0 + 1e-6), "{most}");
-    // ... and is used whole where anybody sends.
-    let whole = used.values().filter(|hz| **hz > 0.999 * CELL_HZ).count();
     assert!(
-        whole as f64 > 0.8 * used.len() as f64,
-        "{whole} of {}",
-        used.len()
+        most > 0.0 && most <= CELL_HZ * (1.0 + 1e-6),
+        "{what}: {most}"
     );
 }
 

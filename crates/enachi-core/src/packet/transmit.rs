@@ -185,6 +185,11 @@ impl Sender {
         self.ending.is_some() || self.release != u32::MAX
     }
 
+    /// First slot in which it will send nothing, where a stop is on its way to it or has come.
+    pub fn stops_at(&self) -> Option<u32> {
+        (self.ending.is_none() && self.release != u32::MAX).then_some(self.release)
+    }
+
     /// Share of the bits from the last checkpoint to the next that have arrived, in 0..1.
     pub fn begun(&self, arrivals: &impl Arrivals) -> f64 {
         self.begun_between(arrivals.bits(self.checkpoint), self.next_bits)

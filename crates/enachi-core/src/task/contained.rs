@@ -1,7 +1,10 @@
 //! Plans that cannot do harm: what a policy decides is checked before it is used, and a policy that errs or panics in one
 //! frame sends nothing in that frame.
 
-use super::policy::{Candidate, DeviceView, FrameOutcome, FrameView, TaskGrant, TaskPolicy};
+use super::policy::{
+    Candidate, DeviceView, FrameOutcome, FrameView, PlanQuality, TaskGrant, TaskPolicy,
+};
+use super::problem::{Plan, Problem};
 use crate::profile::{CutKind, LadderKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -26,6 +29,24 @@ pub enum PlanFailure {
         /// What it may say.
         allowed: String,
     },
+    /// What the policy says of its plan is no number.
+    #[error("last_plan: {key} = {value}: must be {allowed}")]
+    Quality {
+        /// Field of the [`PlanQuality`].
+        key: &'static str,
+        /// What it says.
+        value: String,
+        /// What it may say.
+        allowed: &'static str,
+    },
+    /// A plan within the frame that cannot be carried out, or none; the one before it holds.
+    #[error("plan within the frame for slot {slot} on: {reason}")]
+    Within {
+        /// First slot of the plan.
+        slot: u32,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// More band than there is.
     #[error("bandwidth_hz adds up to {sum_hz}: must be at most the cell's {bandwidth_hz}")]
     Band {
@@ -38,9 +59,11 @@ pub enum PlanFailure {
 
 /// Slack of sums and of p_max, for rounding.
 const ROUNDING: f64 = 1e-6;
+/// Least noise power that ratios are taken to \[W\]: below it a band is so narrow that its ratio is no number.
+const LEAST_NOISE_W: f64 = 1e-300;
 
-/// Plan a frame with a policy that is not trusted. If it fails, every grant is the default one (the device sits the frame out);
-/// after a panic the policy has been reset as well.
+/// Plan a frame with a policy that is not trusted, and ask it what its plan is worth. If either fails, every grant is the default
+/// one (the device sits the frame out); after a panic the policy has been reset as well.
 ///
 /// Once a frame, so the cost of catching a panic does not count. The panic message goes to the program's panic hook as usual.
 /// A program built with `panic = "abort"` ends there all the same.
@@ -48,12 +71,17 @@ pub fn plan_contained(
     policy: &mut dyn TaskPolicy,
     frame: &FrameView<'_>,
     grants: &mut [TaskGrant],
-) -> Result<(), PlanFailure> {
+) -> Result<Option<PlanQuality>, PlanFailure> {
     grants.fill(TaskGrant::default());
-    let planned = contained(policy, |policy| policy.plan(frame, grants));
-    let result = planned
-        .and_then(|planned| planned)
-        .and_then(|()| check_grants(frame, grants));
+    let planned = contained(policy, |policy| {
+        policy.plan(frame, grants)?;
+        Ok(policy.last_plan())
+    });
+    let result = planned.and_then(|planned| planned).and_then(|quality| {
+        check_grants(frame, grants)?;
+        quality.as_ref().map_or(Ok(()), check_quality)?;
+        Ok(quality)
+    });
     if result.is_err() {
         grants.fill(TaskGrant::default());
     }
@@ -73,16 +101,77 @@ fn contained<T>(
     call: impl FnOnce(&mut dyn TaskPolicy) -> T,
 ) -> Result<T, PlanFailure> {
     // What the call may have left half done is the policy's own state, which is reset, and grants, which are filled again.
-    catch_unwind(AssertUnwindSafe(|| call(policy))).map_err(|payload| {
-        let text = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "without a message".to_owned());
+    caught(|| call(policy)).map_err(|text| {
         // A reset that panics too changes nothing: the next frame fails in the same way.
-        let _ = catch_unwind(AssertUnwindSafe(|| policy.reset()));
+        let _ = caught(|| policy.reset());
         PlanFailure::Panicked(text)
     })
+}
+
+/// What a call that panics says. Whatever it may have left half done must not be used again.
+fn caught<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
+        let text = payload.downcast_ref::<&str>();
+        text.map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "without a message".to_owned())
+    })
+}
+
+/// Make a plan within a frame, from `slot` on, with `solve`. A panic, or a plan of `problem` that cannot be carried out, is a
+/// failure, after which neither the plan nor the solver may be used.
+pub fn solve_contained(
+    slot: u32,
+    problem: &Problem<'_>,
+    plan: &mut Plan,
+    solve: impl FnOnce(&Problem<'_>, &mut Plan),
+) -> Result<(), PlanFailure> {
+    let fail = |reason| PlanFailure::Within { slot, reason };
+    caught(|| solve(problem, plan)).map_err(|text| fail(format!("panicked: {text}")))?;
+    check_plan(problem, plan).map_err(fail)
+}
+
+fn check_plan(problem: &Problem<'_>, plan: &Plan) -> Result<(), String> {
+    let wrong = |key: &str, value: f64, most: f64| {
+        let within = value.is_finite() && value >= 0.0 && value <= most * (1.0 + ROUNDING);
+        (!within).then(|| format!("{key} = {value}: must be in 0..={most}"))
+    };
+    if plan.grants.len() != problem.devices.len() {
+        let (grants, devices) = (plan.grants.len(), problem.devices.len());
+        return Err(format!("{grants} grants: must be {devices}"));
+    }
+    let mut sum_hz = 0.0;
+    for (grant, device) in plan.grants.iter().zip(problem.devices) {
+        let (band_hz, power_w) = (grant.bandwidth_hz, grant.reference_power_w);
+        let found = wrong("bandwidth_hz", band_hz, problem.bandwidth_hz)
+            .or_else(|| wrong("reference_power_w", power_w, device.power_max_w));
+        found.map_or(Ok(()), Err)?;
+        sum_hz += band_hz;
+    }
+    wrong("sum of bandwidth_hz", sum_hz, problem.bandwidth_hz)
+        .or_else(|| wrong("bandwidth_price", plan.bandwidth_price, f64::MAX))
+        .map_or(Ok(()), Err)
+}
+
+fn check_quality(quality: &PlanQuality) -> Result<(), PlanFailure> {
+    let fail = |key, value: f64, allowed| {
+        Err(PlanFailure::Quality {
+            key,
+            value: value.to_string(),
+            allowed,
+        })
+    };
+    let price = quality.bandwidth_price;
+    if !(price >= 0.0 && price.is_finite()) {
+        return fail("bandwidth_price", price, "finite and at least 0");
+    }
+    if !quality.objective.is_finite() {
+        return fail("objective", quality.objective, "finite");
+    }
+    if quality.upper_bound.is_nan() {
+        return fail("upper_bound", quality.upper_bound, "a number");
+    }
+    Ok(())
 }
 
 /// Whether grants can be carried out: numbers that are numbers, no more band and power than there is, candidates and levels
@@ -124,6 +213,10 @@ fn check_grant(frame: &FrameView<'_>, device: &DeviceView, grant: &TaskGrant) ->
         }
     };
     range("bandwidth_hz", grant.bandwidth_hz, frame.bandwidth_hz)?;
+    if grant.bandwidth_hz > 0.0 && frame.radio.noise_power_w(grant.bandwidth_hz) < LEAST_NOISE_W {
+        let allowed = format!("0, or so wide that its noise is above {LEAST_NOISE_W:e} W");
+        return Err(("bandwidth_hz", format!("{:e}", grant.bandwidth_hz), allowed));
+    }
     let most_w = device.power_max_w;
     range("reference_power_w", grant.reference_power_w, most_w)?;
     range("bits_limit", grant.bits_limit, f64::INFINITY)?;

@@ -20,7 +20,9 @@ mod solver;
 
 pub use crate::fading::Fading;
 pub use band::{BandUse, Slice, best_option, option_at_band};
-pub use contained::{PlanFailure, check_grants, observe_contained, plan_contained};
+pub use contained::{
+    PlanFailure, check_grants, observe_contained, plan_contained, solve_contained,
+};
 pub use names::nearest;
 pub use outlook::snr_at_price;
 pub use policy::{

@@ -225,7 +225,8 @@ pub trait TaskPolicy: Send {
         Replanning::Never
     }
 
-    /// Bandwidth price of the last plan and its gap, where the policy has them.
+    /// Bandwidth price of the last plan and its gap, where the policy has them. Asked right after [`TaskPolicy::plan`], and as
+    /// little trusted: a panic, or a number that is none, is a failure of the frame.
     fn last_plan(&self) -> Option<PlanQuality> {
         None
     }

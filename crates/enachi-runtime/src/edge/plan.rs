@@ -3,7 +3,7 @@
 use crate::cell::{self, Cell};
 use enachi_core::record::Outcome;
 use enachi_core::task::{
-    DeviceView, FrameOutcome, FrameView, TaskGrant, observe_contained, plan_contained,
+    DeviceView, FrameOutcome, FrameView, PlanQuality, TaskGrant, observe_contained, plan_contained,
 };
 use enachi_proto::message::{Idle, Offer};
 
@@ -18,6 +18,8 @@ pub(super) struct Planner {
     pub outcomes: Vec<FrameOutcome>,
     observed: bool,
     failed: bool,
+    /// Of the plan, where the edge has no capacity to tell of it.
+    quality: Option<PlanQuality>,
 }
 
 impl Planner {
@@ -89,6 +91,7 @@ impl Planner {
         };
         let planned = plan_contained(cell.policy.as_mut(), &view, &mut self.grants);
         self.failed = planned.is_err();
+        self.quality = planned.ok().flatten();
         cell.planned(&self.grants);
     }
 
@@ -105,7 +108,7 @@ impl Planner {
     pub fn bandwidth_price(&self, cell: &Cell) -> f64 {
         let quality = match &cell.capacity {
             Some(capacity) => capacity.quality(),
-            None => cell.policy.last_plan(),
+            None => self.quality,
         };
         let quality = quality.filter(|_| !self.failed);
         quality.map_or(0.0, |plan| plan.bandwidth_price)

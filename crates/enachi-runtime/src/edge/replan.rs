@@ -1,7 +1,8 @@
 //! Planning again within the frame: the simulator's own plans ([`enachi_sim::mux`]), from what the edge has heard.
 //!
 //! A plan is made at the beginning of its slot and told at once, for the slot in which it takes effect. What it reserves for
-//! devices that have finished by then is shared out in that slot, and those whose band changes hear once more.
+//! devices that have finished by then is shared out in that slot, and those whose band changes hear once more. A device that was
+//! told to stop counts with the band that it was told last until the stop has reached it; it is told no other.
 
 use super::engine::{Edge, SLACK_S};
 use super::judge::{Judge, TaskId};
@@ -10,8 +11,9 @@ use crate::cell::{Cell, fading};
 use enachi_core::packet::Window;
 use enachi_core::task::Replanning;
 use enachi_proto::message::Regrant;
-use enachi_sim::mux::{Party, Replanner, Situation, Standing, share_out};
+use enachi_sim::mux::{Leaving, Party, Replanner, Situation, Standing, share_out};
 use enachi_sim::runner::sends;
+use tracing::warn;
 
 /// Plans of the frame in hand.
 pub(super) struct Replan {
@@ -83,6 +85,7 @@ impl Share {
             standing: Standing {
                 window,
                 released: false,
+                leaving: None,
                 planned,
                 reserved_hz,
                 reference_w,
@@ -111,11 +114,18 @@ impl Share {
         }
     }
 
-    fn standing(&self, checkpoint: usize) -> Standing {
+    /// `until` is the first slot without it, if it was told to stop.
+    fn standing(&self, checkpoint: usize, until: Option<u32>) -> Standing {
         let heard = self.heard_at.1 == checkpoint;
+        let [bandwidth_hz, _] = self.told;
         Standing {
             checkpoint,
             begun: if heard { self.standing.begun } else { 0.0 },
+            released: until.is_some(),
+            leaving: until.map(|until| Leaving {
+                until,
+                bandwidth_hz,
+            }),
             ..self.standing
         }
     }
@@ -156,6 +166,17 @@ impl Replan {
     fn due_s(&self) -> f64 {
         let slot = self.pending.map_or(self.next, |effect| effect.slot);
         self.began_s + f64::from(slot) * self.situation.slot_s
+    }
+
+    /// First slot in which a device sends nothing more that was told to stop at `told_s`.
+    fn silent_from(&self, told_s: f64) -> u32 {
+        let feedback_slots = self.situation.feedback_slots;
+        if feedback_slots == 0 {
+            // At once, however late the clock of whoever drives the edge is.
+            return 0;
+        }
+        let slots = (told_s - self.began_s - SLACK_S) / self.situation.slot_s;
+        (slots.ceil().max(0.0) as u32).saturating_add(feedback_slots)
     }
 
     /// The slot of a plan that is made at `now_s`, and when it takes effect. Plans that a clock which was held up has missed
@@ -208,16 +229,17 @@ impl<J: Judge> Edge<J> {
         Some(replan.due_s())
     }
 
-    /// Tasks of the frame that still send, by device.
+    /// Tasks of the frame that still send or have not yet heard that they are to stop, by device.
     fn seats(&self, replan: &Replan) -> Vec<Seat> {
         let mut seats: Vec<Seat> = Vec::new();
         for (index, task) in self.tasks.iter().enumerate() {
-            let sends = task.frame == replan.frame
-                && !task.stopped
-                && !task.complete
-                && matches!(task.stage, Stage::Uploading(_));
-            if let Some(share) = task.share.as_ref().filter(|_| sends) {
-                let standing = share.standing(task.checkpoint);
+            let told_s = task.silence_s.filter(|_| task.stopped);
+            let until = told_s.map(|(told_s, _)| replan.silent_from(told_s));
+            // Without the barrier a task is judged as soon as it is stopped, and its device sends on all the same.
+            let sends = until.is_some() || matches!(task.stage, Stage::Uploading(_));
+            let counts = sends && task.frame == replan.frame && !task.complete;
+            if let Some(share) = task.share.as_ref().filter(|_| counts) {
+                let standing = share.standing(task.checkpoint, until);
                 seats.push(Seat {
                     task: index,
                     standing,
@@ -235,9 +257,12 @@ impl<J: Judge> Edge<J> {
         let tables = deployment.conditional(packet, replan.replanning);
         let tables = tables.expect("prepared for every policy that plans again");
         let situation = replan.situation;
-        replan
+        let planned = replan
             .replanner
             .plan(&situation, tables, &mut seats, effect.slot);
+        if let Err(failure) = planned {
+            warn!(frame = replan.frame, %failure, "the plan before it holds");
+        }
         for seat in &seats {
             if let Some(share) = self.tasks[seat.task].share.as_mut() {
                 let Standing {
@@ -248,7 +273,7 @@ impl<J: Judge> Edge<J> {
                 share.standing.reserve(reserved_hz, reference_w);
             }
         }
-        // Devices that hear of their stops late would apply what they are told now on their way to them.
+        // Devices that are told to stop before the slot, and hear it late, would apply what they are told now.
         if decided < effect.slot && situation.feedback_slots == 0 {
             self.tell(&situation, &mut seats, effect);
         }

@@ -180,34 +180,6 @@ impl Deployment {
         names.join(" + ")
     }
 
-    /// Groups none of whose candidates can answer by their deadline, as sentences.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        for (group, of) in self.scenario.devices.iter().enumerate() {
-            let Some(device) = self.devices.iter().find(|device| device.group == group) else {
-                continue;
-            };
-            let needs = |cut: usize| {
-                let cut = self.cut(cut as u32);
-                let (head_s, edge_s) = (
-                    device.compute.time_s(cut.head_macs),
-                    self.edge().time_s(cut.tail_macs),
-                );
-                head_s + edge_s
-            };
-            let least_s = self.plannable(device.network).map(needs);
-            let least_s = least_s.fold(f64::INFINITY, f64::min);
-            if least_s >= device.values.deadline_s {
-                warnings.push(format!(
-                    "devices.{group}: none of the {} device(s) can answer by deadline_s = {} s: head and tail of the fastest \
-                     candidate of {} take {least_s:.4} s",
-                    of.count, device.values.deadline_s, self.networks[device.network].name,
-                ));
-            }
-        }
-        warnings
-    }
-
     /// Processor of the edge.
     fn edge(&self) -> Compute {
         Compute {

@@ -167,6 +167,10 @@ fn devices(s: &Scenario, problems: &mut Problems) {
             one_device(s, &key, &resolved, problems);
         }
     }
+    let weighs = |group: &super::DeviceGroup| group.resolved(&s.device).weight > 0.0;
+    if !s.devices.is_empty() && !s.devices.iter().any(weighs) {
+        problems.add("device.weight", 0, "above 0 for some group of devices");
+    }
     let count = s.device_count();
     if count == 0 || count > MAX_DEVICES {
         problems.add(

@@ -7,6 +7,7 @@ use enachi_core::profile::Profile;
 use enachi_report::policies::{PolicyFigure, PolicyRow};
 use enachi_sim::deployment::{Deployment, Profiles, curve_profile};
 use enachi_sim::device::DeviceModel;
+use enachi_sim::feasible;
 use enachi_sim::oracle::oracle_shares;
 use enachi_sim::output::{RunFolder, RunInfo};
 use enachi_sim::policies::PolicyFactory;
@@ -108,8 +109,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     RunFolder::check(&folder, force)?;
     let deployment = Deployment::new(scenario, profiles)?;
     let factory = PolicyFactory::on(&deployment);
-    let odd = policy_warnings(&deployment, &factory)?;
-    for warning in deployment.warnings().iter().chain(&odd) {
+    feasible::check(&deployment, &factory).with_context(|| named(args.scenario.as_deref()))?;
+    for warning in policy_warnings(&deployment, &factory)? {
         eprintln!("warning: {warning}");
     }
 
@@ -208,7 +209,14 @@ fn list_devices() -> String {
 pub fn read_scenario(file: Option<&Path>, overrides: &[String]) -> anyhow::Result<Scenario> {
     Ok(match file {
         Some(path) => load(path, overrides)?,
-        None => parse(DEFAULT_SCENARIO, "the default scenario", overrides)?,
+        None => parse(DEFAULT_SCENARIO, &named(file), overrides)?,
+    })
+}
+
+/// What a scenario's file is called in errors.
+pub fn named(file: Option<&Path>) -> String {
+    file.map_or("the default scenario".into(), |file| {
+        file.display().to_string()
     })
 }
 
@@ -286,14 +294,10 @@ impl Bar {
 }
 
 impl Bar {
-    /// A bound takes about as many passes over all frames.
-    const PASSES: u64 = 20;
-
     fn for_oracle(scenario: &Scenario) -> Self {
         let bar = Self::new(scenario);
-        let frames = u64::from(scenario.frames) * u64::from(scenario.seeds);
-        bar.0.set_length(frames * Self::PASSES);
-        if let Ok(style) = ProgressStyle::with_template("oracle {bar:40} {elapsed}") {
+        let template = "oracle {bar:40} {percent:>3} %  at most {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.0.set_style(style);
         }
         bar
@@ -301,6 +305,10 @@ impl Bar {
 }
 
 impl Monitor for Bar {
+    fn expect(&self, frames: u64) {
+        self.0.set_length(frames);
+    }
+
     fn progress(&self, frames: u64) {
         let late = self.1.elapsed() > Duration::from_secs(2);
         if late && self.0.is_hidden() && std::io::stderr().is_terminal() {
