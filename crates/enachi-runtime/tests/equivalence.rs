@@ -148,6 +148,8 @@ fn plans_within_the_frame_do() {
             "[profile]\npicture_stream = \"jpeg\"\n[packet]\nfeedback_slots = 12",
             "[mux]\nperiod_slots = 5\ndelay_slots = 4\n[packet]\npower = \"water-filling\"\nstop = \"marginal\"",
             "[profile]\npicture_stream = \"jpeg\"\n[packet]\nstop = \"never\"",
+            // Without a way out devices wait for band, pause, and go on.
+            "[profile]\nforbid_local = true",
         ] {
             for (outcome, count) in compare(&scenario(policy, 6, more), Some(&profile)) {
                 *met.entry(outcome).or_insert(0) += count;
@@ -284,7 +286,7 @@ fn a_gain_trace_does() {
     writer.finish().unwrap();
     let path = file.to_str().unwrap();
     let trace = format!("[profile]\nforbid_local = true\n[channel.trace]\npath = {path:?}");
-    for policy in ["enachi", "enachi-mux"] {
+    for policy in ["enachi", "enachi-max"] {
         let met = compare(&scenario(policy, 5, &trace), Some(&tiny()));
         assert!(met.len() > 1 && !met.contains_key("local"), "{met:?}");
     }

@@ -28,6 +28,8 @@ pub(super) struct Sending {
     pub(super) regrants: VecDeque<Regrant>,
     /// Changes that have come into force.
     pub(super) regranted: u32,
+    /// Chunks sent, and share of the way to the next checkpoint, when the edge was last told.
+    pub(super) told: (usize, f64),
 }
 
 /// Most changes of band and power that wait for their slots; the oldest give way.
@@ -98,6 +100,7 @@ impl<W: Work, R: Radio> Device<W, R> {
             planned,
             regrants: VecDeque::new(),
             regranted: 0,
+            told: (0, 0.0),
             outgoing,
             link,
         })
@@ -168,6 +171,10 @@ impl<W: Work, R: Radio> Device<W, R> {
             return;
         };
         if !upload.sends || !self.session.may_send(running.task) && !upload.sender.released() {
+            // What it has sent since it last said so, and before it was told to pause.
+            if !upload.sends && self.session.may_send(running.task) {
+                self.tell_progress(slot, send);
+            }
             return;
         }
         let carrier = self
@@ -218,15 +225,31 @@ impl<W: Work, R: Radio> Device<W, R> {
                 .outgoing
                 .datagrams(chunks, prefix, &mut self.buffer, &mut send);
         }
-        // The edge is about to plan again.
+        self.tell_progress(slot, send);
+    }
+
+    /// Tell the edge, which is about to plan again, how far the upload is, if that is news.
+    fn tell_progress(&mut self, slot: u32, mut send: impl FnMut(&[u8])) {
+        let Some(running) = self.running.as_mut() else {
+            return;
+        };
+        let (Some(upload), Some(candidate)) = (running.upload.as_mut(), &running.candidate) else {
+            return;
+        };
         let plans = upload.planned && (slot + 1).is_multiple_of(self.replan_slots);
-        if plans && !upload.sender.released() {
-            let end = End::Slot;
-            let begun = upload.outgoing.begun(&upload.sender);
-            let told = write_progress(&mut self.buffer, Prefix { end, ..prefix }, begun);
-            if let Some(length) = told {
-                send(&self.buffer[..length]);
-            }
+        let now = (upload.sent, upload.outgoing.begun(&upload.sender));
+        if !plans || upload.sender.released() || now == upload.told {
+            return;
+        }
+        upload.told = now;
+        let prefix = Prefix {
+            task: running.task,
+            cut: candidate.cut as u16,
+            slot,
+            end: End::Slot,
+        };
+        if let Some(length) = write_progress(&mut self.buffer, prefix, now.1) {
+            send(&self.buffer[..length]);
         }
     }
 }
