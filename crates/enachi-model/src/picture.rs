@@ -11,7 +11,7 @@ use std::fmt;
 /// Default qualities of the JPEG ladder.
 pub const JPEG_QUALITIES: [u8; 16] = [2, 4, 6, 8, 11, 14, 18, 23, 30, 38, 48, 60, 72, 82, 90, 96];
 /// Default qualities of the WebP ladder.
-pub const WEBP_QUALITIES: [u8; 10] = [1, 5, 10, 18, 28, 40, 54, 68, 80, 90];
+pub const WEBP_QUALITIES: [u8; 13] = [1, 5, 10, 18, 28, 40, 54, 68, 80, 90, 95, 98, 100];
 
 /// Default sides that a picture is shrunk to before it is coded, besides its own: 5/7 and 1/2 of it, which are 160 and
 /// 112 pixels of 224.

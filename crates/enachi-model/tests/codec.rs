@@ -439,6 +439,14 @@ fn tables_that_could_not_be_run_are_refused() {
     refused(&|t| t.models[3] = 32767);
     refused(&|t| t.step = f32::NAN);
     refused(&|t| t.analysis[5] = f32::INFINITY);
+    refused(&|t| t.points[0] = 1.5);
+    // Finite, but not what comes out of it.
+    refused(&|t| t.step = 1e37);
+    refused(&|t| t.synthesis.as_mut().unwrap_or(&mut t.analysis)[5] = 1e35);
+    refused(&|t| t.mean[0] = 3e38);
+    refused(&|t| t.restoration.energy[0] = 1e38);
+    refused(&|t| t.restoration.variance.fill(0.0));
+    refused(&|t| t.chunk_bytes[0] = 3e38);
     refused(&|t| t.kept += 1);
     refused(&|t| t.geometry.block_width = 0);
     refused(&|t| t.restoration.energy[0] = -1.0);

@@ -2,6 +2,7 @@
 //!
 //! Device and edge must hold the same tables; they are bound by hash to the profile measured with them.
 
+use super::plane::MAX_MAGNITUDE;
 use super::statistics::{MOST_POOLED, Probe, STATISTICS};
 use super::transform::Geometry;
 use crate::predictor::Mlp;
@@ -343,6 +344,12 @@ impl Tables {
         {
             return fail("the restoration exponents must be 0 to 2 at rising shares".into());
         }
+        if !self.points.iter().all(|x| (0.0..=1.0).contains(x)) {
+            return fail("a reconstruction point lies outside its interval, 0 to 1".into());
+        }
+        if !self.stays_finite() {
+            return fail("entries so large that decoding could overflow".into());
+        }
         let mut next = 0;
         for band in &self.bands {
             if band.first != next || band.count == 0 {
@@ -370,6 +377,52 @@ impl Tables {
             return fail("the chunks do not cover every pass once".into());
         }
         Ok(())
+    }
+
+    /// Whether every number that decoding can come to is finite, whatever arrives: the largest coefficient there can be, through the
+    /// largest entry of every matrix, and the largest statistics.
+    fn stays_finite(&self) -> bool {
+        let largest = |values: &[f32]| {
+            let sizes = values.iter().map(|x| f64::from(x.abs()));
+            sizes.fold(0.0, f64::max)
+        };
+        let g = &self.geometry;
+        let (kept, maps) = (self.kept as f64, g.maps as f64);
+        let basis = |b: &SquareBasis, n: usize| n as f64 * largest(&b.synthesis);
+        let inner = match &self.spatial {
+            // Orthonormal.
+            Spatial::Blocks => g.frequencies() as f64,
+            Spatial::Full(b) => basis(b, g.area()),
+            Spatial::Separable {
+                vertical,
+                horizontal,
+            } => basis(vertical, g.height).max(1.0) * basis(horizontal, g.width).max(1.0),
+        };
+        let steps = f64::from(MAX_MAGNITUDE) + 1.0;
+        let plane = 2f64.powi(MAX_PLANES as i32 - 1);
+        let coefficient = steps * plane * f64::from(self.step);
+        let synthesis = largest(self.synthesis.as_ref().unwrap_or(&self.analysis));
+        // Exponents of at most 2 square the stretch.
+        let stretch = f64::from(MAX_STRETCH * MAX_STRETCH);
+        let mean = largest(&self.mean);
+        let whole = (kept * synthesis).max(1.0) * inner.max(1.0) * coefficient + mean;
+        let r = &self.restoration;
+        let variance = kept * maps * synthesis.max(1.0).powi(2) * largest(&r.energy);
+        let total = largest(&r.variance).max(f64::from(f32::MIN_POSITIVE));
+        // In units of its deviation, which is at least 2^(RATIO_MIN/2) steps where anything is coded.
+        let pooled = steps * plane * 2f64.powi(-RATIO_MIN / 2);
+        let probed = pooled.powi(2) * (1.0 + largest(&self.probe.weights)) * MOST_POOLED as f64;
+        let bytes = largest(&self.chunk_bytes) * self.chunks.len() as f64;
+        [
+            (whole + mean) * stretch,
+            variance,
+            maps * largest(&r.variance),
+            kept * variance / total,
+            probed + largest(&self.probe.bias),
+            bytes,
+        ]
+        .into_iter()
+        .all(|value| value < f64::from(f32::MAX))
     }
 
     /// Passes that a band can have.

@@ -176,7 +176,7 @@ impl Job<'_> {
         journal.keep_matching(&plan);
         measure::measure(self, &plan, &mut journal, progress)?;
         let mut rows: Vec<journal::Row> = journal.rows().values().cloned().collect();
-        pictures::drop_falling(&mut plan, &mut rows);
+        pictures::put_in_order(&mut plan, &mut rows);
         let nothing = self.nothing_sent(&calibration)?;
         let samples = assemble::samples(self, &plan, &rows, &nothing);
         let predictors = predict::fit_all(self, &plan, &rows, &samples, progress)?;

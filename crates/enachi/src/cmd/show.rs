@@ -25,7 +25,7 @@ const PIPE_COLUMNS: usize = 100;
   enachi show resnet50.parquet --plot accuracy.svg
   enachi show resnet50.parquet --cut layer3.5 --points
   enachi show resnet50.parquet --cut layer3.5 --stops --stop-plot stops.svg
-  enachi show resnet50.parquet --cut 0 --stream jpeg --stream klt-dct
+  enachi show resnet50.parquet --cut layer3.5 --stream task-klt --stream raw8-taylor
   enachi show resnet50.parquet --format json | jq '.cuts[].name'
   enachi show resnet50.parquet --format csv > curves.csv")]
 pub struct Args {
