@@ -20,6 +20,17 @@ pub enum Target {
     Disagreement,
 }
 
+impl Target {
+    /// Curvature of the loss in the network's output before its link, without the part that the error itself has in it.
+    pub(super) fn curvature(self, output: f32) -> f64 {
+        let slope = f64::from(sigmoid(output));
+        match self {
+            Self::Entropy => slope * slope,
+            Self::Disagreement => slope * (1.0 - slope),
+        }
+    }
+}
+
 /// A trained network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mlp {
@@ -106,35 +117,48 @@ impl Mlp {
         }
     }
 
-    /// The network whose output before its link lies `share` of the way from `self`'s to `other`'s, both trained on the
-    /// same rows and `other` on all inputs: their hidden units side by side.
-    pub(super) fn towards(&self, other: &Self, share: f32) -> Self {
-        if share == 0.0 {
-            return self.clone();
-        }
-        let (mine, theirs) = (self.hidden(), other.hidden());
-        let hidden = mine + theirs;
-        let (inputs, (a, b)) = (self.inputs(), (&self.weights.values, &other.weights.values));
+    /// The network whose output before its link is the weighted sum of the outputs of `parts`, trained on rows of the same
+    /// statistics as `self`, which sees all inputs that they see: their hidden units side by side. Parts of weight 0 are left out.
+    pub(super) fn mixed(&self, parts: &[(&Self, f32)]) -> Self {
+        let parts: Vec<&(&Self, f32)> = parts.iter().filter(|(_, w)| *w != 0.0).collect();
+        let inputs = self.inputs();
+        let hidden = parts.iter().map(|(part, _)| part.hidden()).sum();
         let mut values = Vec::with_capacity(Weights::count(inputs, hidden));
-        let rows = a.chunks_exact(mine).zip(b.chunks_exact(theirs));
-        // A row of weights per input, then the biases. What `self` does not see stood at 0 for it.
-        let seen = self.scale.iter().map(|scale| *scale != 0.0).chain([true]);
-        for ((a, b), seen) in rows.zip(seen) {
-            values.extend(a.iter().map(|weight| if seen { *weight } else { 0.0 }));
-            values.extend_from_slice(b);
+        // A row of weights per input, then the biases. What a part does not see stood at 0 for it.
+        for row in 0..=inputs {
+            for (part, _) in &parts {
+                let size = part.hidden();
+                let weights = &part.weights.values[row * size..(row + 1) * size];
+                let seen = row == inputs || part.scale[row] != 0.0;
+                values.extend(weights.iter().map(|w| if seen { *w } else { 0.0 }));
+            }
         }
-        let (a, b) = (&a[(inputs + 1) * mine..], &b[(inputs + 1) * theirs..]);
-        values.extend(a[..mine].iter().map(|w| (1.0 - share) * w));
-        values.extend(b[..theirs].iter().map(|w| share * w));
-        values.push((1.0 - share) * a[mine] + share * b[theirs]);
+        let outputs = |part: &Self| (part.inputs() + 1) * part.hidden();
+        for (part, weight) in &parts {
+            let from = outputs(part);
+            let weights = &part.weights.values[from..from + part.hidden()];
+            values.extend(weights.iter().map(|w| weight * w));
+        }
+        let bias = |(part, weight): &&(&Self, f32)| {
+            weight * part.weights.values[outputs(part) + part.hidden()]
+        };
+        values.push(parts.iter().map(bias).sum());
         Self {
             weights: Weights {
                 inputs,
                 hidden,
                 values,
             },
-            ..other.clone()
+            ..self.clone()
         }
+    }
+
+    /// The same with an output before its link that is higher by `offset`.
+    pub(super) fn raised(mut self, offset: f32) -> Self {
+        if let Some(bias) = self.weights.values.last_mut() {
+            *bias += offset;
+        }
+        self
     }
 
     /// Number of inputs.
@@ -304,7 +328,7 @@ pub(super) fn sigmoid(x: f32) -> f32 {
 }
 
 /// The output of a network in nats, 0..=ln(classes).
-fn nats(target: Target, classes: u32, output: f32) -> f32 {
+pub(super) fn nats(target: Target, classes: u32, output: f32) -> f32 {
     let most = (classes as f32).ln();
     if output.is_nan() {
         return most;
@@ -356,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn between_two_networks_lies_the_mean_of_their_outputs() {
+    fn side_by_side_networks_give_the_weighted_sum_of_their_outputs() {
         let progress = network();
         let mut full = network();
         full.scale[1] = 0.8;
@@ -365,12 +389,13 @@ mod tests {
         }
         for x in [[3.0, 1.0], [-1.0, 4.0]] {
             let (a, b) = (progress.output(&x), full.output(&x));
-            for share in [0.0, 0.25, 1.0] {
-                let between = progress.towards(&full, share).output(&x);
-                assert!((between - ((1.0 - share) * a + share * b)).abs() < 1e-5);
+            for (first, second) in [(1.0, 0.0), (0.75, 0.25), (-0.5, 2.0), (0.0, 1.0)] {
+                let mixed = full.mixed(&[(&progress, first), (&full, second)]);
+                let found = mixed.raised(0.5).output(&x);
+                assert!((found - (first * a + second * b + 0.5)).abs() < 1e-5);
             }
         }
-        assert_eq!(progress.towards(&full, 0.0), progress);
+        assert_eq!(full.mixed(&[(&progress, 1.0), (&full, 0.0)]).hidden(), 3);
     }
 
     #[test]

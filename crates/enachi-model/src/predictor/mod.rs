@@ -6,6 +6,7 @@
 //! network of all images for use on others.
 
 mod crossfit;
+mod label;
 pub mod mlp;
 mod random;
 pub mod rank;
@@ -31,8 +32,8 @@ pub struct PredictorData {
     pub n_inputs: usize,
     /// The statistics, `images × checkpoints × n_inputs`. Those of checkpoint 0 are not read.
     pub inputs: Vec<f32>,
-    /// The input that tells how far the stream has come. The network is drawn towards one that reads nothing else, as far as
-    /// that does better on images held back. `None`: it stays as it is.
+    /// The input that tells how far the stream has come, the same for every image at the same checkpoint. What the other inputs say
+    /// beyond it is listened to as far as it is confirmed on images held back. `None`: all inputs are, without question.
     pub progress: Option<usize>,
     /// Classes of the classifier.
     pub classes: u32,
@@ -137,7 +138,7 @@ impl PredictorData {
             "hidden units",
             train.hidden,
             1,
-            MAX_HIDDEN - crossfit::PROGRESS_HIDDEN,
+            MAX_HIDDEN - 2 * crossfit::PROGRESS_HIDDEN,
         )?;
         if let Some(progress) = self.progress {
             number("progress", progress, 0, self.n_inputs - 1)?;
@@ -215,28 +216,6 @@ impl PredictorData {
 /// Data or settings out of range, named.
 pub fn fit(data: &PredictorData, settings: &PredictorSettings) -> Result<Fitted, PredictorError> {
     data.check(settings)?;
-    let (predictions, model) = crossfit::cross_fit(
-        data,
-        settings.target,
-        &settings.train,
-        settings.folds,
-        settings.threads,
-    );
-    let predictions: Vec<f32> = predictions.into_iter().map(round_prediction).collect();
-    let report = report(data, settings, &predictions, model.hidden());
-    Ok(Fitted {
-        predictions,
-        model,
-        report,
-    })
-}
-
-fn report(
-    data: &PredictorData,
-    settings: &PredictorSettings,
-    predictions: &[f32],
-    hidden: usize,
-) -> PredictorReport {
     let samples = Samples {
         images: data.images,
         checkpoints: data.checkpoints,
@@ -246,21 +225,38 @@ fn report(
         entropy_nats: data.entropy_nats.clone(),
         predicted_nats: Vec::new(),
     };
+    let fitting = crossfit::Fitting {
+        data,
+        target: settings.target,
+        train: &settings.train,
+    };
+    let (predictions, model) = crossfit::cross_fit(fitting, settings.folds, settings.threads);
+    let predictions: Vec<f32> = predictions.into_iter().map(round_prediction).collect();
+    let report = report(data, &samples, settings, &predictions, model.hidden());
+    Ok(Fitted {
+        predictions,
+        model,
+        report,
+    })
+}
+
+fn report(
+    data: &PredictorData,
+    samples: &Samples,
+    settings: &PredictorSettings,
+    predictions: &[f32],
+    hidden: usize,
+) -> PredictorReport {
     let mut bound = LossBound::new(data.images);
-    let (ladder, best) = rules::trade_off(&samples, predictions, &mut bound);
+    let (ladder, best) = rules::trade_off(samples, predictions, &mut bound);
     let fixed = rules::fixed_fraction(data.images, data.checkpoints);
-    let mut compared = vec![rules::report(
-        "fixed-fraction",
-        &samples,
-        &fixed,
-        &mut bound,
-    )];
+    let mut compared = vec![rules::report("fixed-fraction", samples, &fixed, &mut bound)];
     for (name, scores) in &data.extra_scores {
-        compared.push(rules::report(name, &samples, scores, &mut bound));
+        compared.push(rules::report(name, samples, scores, &mut bound));
     }
     let tail = &data.entropy_nats;
-    compared.push(rules::report("tail-entropy", &samples, tail, &mut bound));
-    compared.push(rules::genie(&samples, &mut bound));
+    compared.push(rules::report("tail-entropy", samples, tail, &mut bound));
+    compared.push(rules::genie(samples, &mut bound));
 
     let sent = |cell: &usize| !cell.is_multiple_of(data.checkpoints);
     let column = |values: &[f32], keep: &dyn Fn(&usize) -> bool| -> Vec<f32> {

@@ -150,12 +150,35 @@ impl Adam {
     }
 }
 
+/// What a network may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Anything that fits.
+    Any,
+    /// The output falls, or stays, as any input rises.
+    Falling,
+}
+
+impl Shape {
+    /// The nearest weights that have it: every hidden unit rises with the inputs and pulls the output down.
+    fn keep(self, weights: &mut Weights) {
+        if self == Self::Falling {
+            let (inputs, hidden) = (weights.inputs, weights.hidden);
+            let (into, rest) = weights.values.split_at_mut(inputs * hidden);
+            let (_, rest) = rest.split_at_mut(hidden);
+            into.iter_mut().for_each(|w| *w = w.max(0.0));
+            rest[..hidden].iter_mut().for_each(|w| *w = w.min(0.0));
+        }
+    }
+}
+
 /// A network that fits `rows`. The same rows and settings give the same network.
 pub(super) fn train(
     rows: &Rows,
     used: &[usize],
     target: Target,
     classes: u32,
+    shape: Shape,
     settings: &TrainSettings,
 ) -> Mlp {
     let (inputs, hidden) = (rows.inputs, settings.hidden);
@@ -174,6 +197,14 @@ pub(super) fn train(
         .collect();
     let mut random = Random::new(settings.seed);
     let mut weights = first_weights(inputs, hidden, target, rows.targets, &mut random);
+    if shape == Shape::Falling {
+        // All units begin on the side that they may be on.
+        let (into, rest) = weights.values.split_at_mut(inputs * hidden);
+        into.iter_mut().for_each(|w| *w = w.abs());
+        rest[hidden..2 * hidden]
+            .iter_mut()
+            .for_each(|w| *w = -w.abs());
+    }
     let count = weights.values.len();
     let mut adam = Adam {
         mean: vec![0.0; count],
@@ -199,6 +230,7 @@ pub(super) fn train(
             let progress = done as f32 / steps as f32;
             let step = settings.step * 0.5 * (1.0 + (std::f32::consts::PI * progress).cos());
             adam.step(&mut weights.values, &gradient, step, settings.decay);
+            shape.keep(&mut weights);
             done += 1;
         }
     }
@@ -301,17 +333,31 @@ mod tests {
             decay: 0.0,
             ..TrainSettings::default()
         };
-        let network = train(&rows, &[0, 1, 2], Target::Entropy, 1000, &settings);
+        let network = train(
+            &rows,
+            &[0, 1, 2],
+            Target::Entropy,
+            1000,
+            Shape::Any,
+            &settings,
+        );
         assert_eq!(
             network,
-            train(&rows, &[0, 1, 2], Target::Entropy, 1000, &settings)
+            train(
+                &rows,
+                &[0, 1, 2],
+                Target::Entropy,
+                1000,
+                Shape::Any,
+                &settings
+            )
         );
         let mean = targets.iter().sum::<f32>() / 2000.0;
         let squares = |guess: &dyn Fn(usize) -> f32| -> f32 {
             (0..2000).map(|i| (guess(i) - targets[i]).powi(2)).sum()
         };
         // An input that is not used does not change the output.
-        let half = train(&rows, &[1], Target::Entropy, 1000, &settings);
+        let half = train(&rows, &[1], Target::Entropy, 1000, Shape::Any, &settings);
         assert_eq!(
             half.predict(&[1.0, 2e-4, 7.0]),
             half.predict(&[-9.0, 2e-4, 1.0])
@@ -343,6 +389,7 @@ mod tests {
             &[0],
             Target::Disagreement,
             2,
+            Shape::Any,
             &TrainSettings::default(),
         );
         // With two classes the nats are those of the binary entropy, up to a half.
@@ -351,6 +398,32 @@ mod tests {
             let expected = -p * p.ln() - (1.0 - p) * (1.0 - p).ln();
             let found = f64::from(network.predict(&[x as f32]));
             assert!((found - expected).abs() < 0.08, "{x}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_falling_network_falls_wherever_it_is_looked_at() {
+        // Shares still to come at places that crowd together at the end, as those of a stream do.
+        let places: Vec<f32> = (1..=15).map(|c| 1.0 - 0.8f32.powi(c)).collect();
+        let left: Vec<f32> = (1..=15).map(|c| 1.0 - 1.356f32.powi(c - 15)).collect();
+        let (values, targets) = (places.repeat(40), left.repeat(40));
+        let rows = Rows {
+            inputs: 1,
+            values: &values,
+            targets: &targets,
+        };
+        let settings = TrainSettings {
+            hidden: 8,
+            ..TrainSettings::default()
+        };
+        let target = Target::Disagreement;
+        let network = train(&rows, &[0], target, 2, Shape::Falling, &settings);
+        let at = |x: f32| network.output(&[x]);
+        assert!(places.windows(2).all(|w| at(w[0]) > at(w[1]) + 1e-3));
+        assert!((0..1000).all(|i| at(i as f32 * 1e-3) >= at((i + 1) as f32 * 1e-3)));
+        // Nobody stops at the last place; nothing hangs on what is said there.
+        for (place, left) in places.iter().zip(&left).take(14) {
+            assert!((sigmoid(at(*place)) - left).abs() < 0.15, "{place}");
         }
     }
 }
