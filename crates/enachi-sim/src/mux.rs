@@ -31,8 +31,8 @@ use enachi_core::task::{
     solve_contained,
 };
 
-/// Parts into which images are divided to be left out of their own curves. Curves of half the images wobble by two points,
-/// and plans within the frame go after every wobble.
+/// Parts into which images are divided to be left out of their own curves. The fewer images a curve has the more it wobbles, and
+/// plans within the frame go after every wobble.
 const FOLDS: usize = 10;
 
 /// Curves of all embedded streams under one stop rule.

@@ -8,6 +8,8 @@ pub struct EnergyPrices {
     last: Vec<Option<(f64, f64)>>,
     elasticity: Vec<f64>,
     range: Vec<(f64, f64)>,
+    /// Where a search begins.
+    first: Vec<f64>,
 }
 
 /// Largest change of a price in one step, as a logarithm.
@@ -25,13 +27,36 @@ impl EnergyPrices {
             .zip(worth)
             .map(|(allowed, worth)| scale(*allowed, *worth))
             .collect();
+        let first: Vec<f64> = scales.iter().map(|scale| 0.3 * scale).collect();
         Self {
-            prices: scales.iter().map(|scale| 0.3 * scale).collect(),
+            prices: first.clone(),
             last: vec![None; scales.len()],
             elasticity: vec![-0.7; scales.len()],
             // Below, all the energy there is costs a millionth of the worth at stake.
             range: scales.iter().map(|s| (1e-6 * s, 1e3 * s)).collect(),
+            first,
         }
+    }
+
+    /// As good as no prices: what devices use then, they use at most.
+    pub fn waive(&mut self) {
+        for (price, (least, _)) in self.prices.iter_mut().zip(&self.range) {
+            *price = *least;
+        }
+        self.last.fill(None);
+    }
+
+    /// Begin a search for the devices that used more than they may at the least prices; for the others those are the best there are.
+    /// Whether there is any.
+    pub fn search_for(&mut self, used_j: &[f64], allowed_j: &[f64]) -> bool {
+        let mut any = false;
+        for (n, price) in self.prices.iter_mut().enumerate() {
+            if used_j[n] > allowed_j[n] {
+                *price = self.first[n];
+                any = true;
+            }
+        }
+        any
     }
 
     /// μ_n \[1/J\].

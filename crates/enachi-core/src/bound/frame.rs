@@ -30,6 +30,9 @@ pub struct FrameBound {
     next: Side,
 }
 
+/// Relative error of sums of shares.
+const ROUNDING: f64 = 1e-6;
+
 /// All devices at one price.
 #[derive(Clone, Debug, Default)]
 struct Side {
@@ -91,9 +94,12 @@ impl FrameBound {
         let mut factor = 2.0;
         let mut price = guess.max(0.0);
         let mut bracket = [false; 2];
+        let total: f64 = capacity.iter().sum();
         while bracket != [true; 2] {
             ask(&mut self.next, price);
-            if self.next.slack >= 0.0 {
+            // Shares are rounded: what is asked for at no price may come out a hair above all there is.
+            let rounding = if price == 0.0 { ROUNDING * total } else { 0.0 };
+            if self.next.slack >= -rounding {
                 std::mem::swap(&mut self.next, &mut self.high);
                 bracket[1] = true;
                 // Free band, and enough of it.
@@ -105,7 +111,6 @@ impl FrameBound {
             } else {
                 std::mem::swap(&mut self.next, &mut self.low);
                 bracket[0] = true;
-                let total: f64 = capacity.iter().sum();
                 price = if price == 0.0 {
                     self.low.value / total.max(1.0)
                 } else {

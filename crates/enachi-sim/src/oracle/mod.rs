@@ -306,8 +306,23 @@ impl<'a> Search<'a> {
             self.prices = seeds
                 .map(|(allowed, worth)| EnergyPrices::new(allowed, worth))
                 .collect();
+            if self.blind.is_some() {
+                // Where energy does not bind its price is nothing, and a search from above would be long in finding it.
+                self.prices.iter_mut().for_each(EnergyPrices::waive);
+            }
             self.pass(monitor);
             passes += 1;
+            let mut binds = false;
+            if self.blind.is_some() {
+                for (seed, allowed) in allowed.iter().enumerate() {
+                    let point = self.points[seed].last().expect("a pass was made");
+                    binds |= self.prices[seed].search_for(&point.used_j, allowed);
+                }
+            }
+            if binds {
+                self.pass(monitor);
+                passes += 1;
+            }
         } else {
             // Go on from the best prices known.
             for (seed, allowed) in allowed.iter().enumerate() {
