@@ -12,7 +12,7 @@ use enachi_core::profile::CutKind;
 use enachi_core::record::FrameRecord;
 use enachi_core::task::Replanning;
 use enachi_sim::scenario::{ArrivalKind, UncertaintyKind};
-use shelf::Shelf;
+use shelf::Clerk;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -82,8 +82,8 @@ pub enum ServeError {
     /// Plans within a frame need frames.
     #[error("policies: {0} plans again within the frame; without the barrier there are no frames")]
     NoFrames(String),
-    /// No thread for the energy queues.
-    #[error("no thread that writes the energy queues: {0}")]
+    /// No thread for the energy queues, or for the records.
+    #[error("no thread that writes energy queues or records: {0}")]
     Thread(std::io::Error),
     /// The network does not run.
     #[error("the network: {0}")]
@@ -184,6 +184,7 @@ pub fn serve(
         .map_or_else(Default::default, |l| l.accounts().clone());
     let keeper = ledger.map(Keeper::start).transpose();
     let keeper = keeper.map_err(ServeError::Thread)?;
+    let clerk = Clerk::start(options.sink.take()).map_err(ServeError::Thread)?;
     let frame_s = cell.deployment.scenario.frame.length_s;
     {
         let mut monitor = lock(monitor);
@@ -201,16 +202,18 @@ pub fn serve(
             monitor,
             greeting: HashMap::new(),
             keeper,
-            shelf: Shelf::new(options.sink.take()),
+            clerk,
             keep: options.keep_records,
             stop: Arc::clone(&options.stop),
         };
         served.run(inputs, frame_s, options.edge.barrier);
         served.edge.judge_mut().close();
+        let ledger = served.keeper.take().map_or(Ok(()), Keeper::close);
+        let (records, lost_records) = served.clerk.close();
         Ok(Served {
-            ledger: served.keeper.take().map_or(Ok(()), Keeper::close),
-            records: served.shelf.records,
-            lost_records: served.shelf.lost,
+            records,
+            lost_records,
+            ledger,
         })
     })
 }
@@ -235,7 +238,7 @@ struct Serving<'a, 'n> {
     /// Who is at the other end of each line.
     greeting: HashMap<u64, Peer>,
     keeper: Option<Keeper>,
-    shelf: Shelf,
+    clerk: Clerk,
     keep: bool,
     stop: Arc<AtomicBool>,
 }
@@ -286,14 +289,14 @@ impl Serving<'_, '_> {
             if saved.elapsed() > SAVE {
                 saved = Instant::now();
                 self.drop_unintroduced(|peer| peer.since.elapsed() > HELLO);
-                self.shelf.empty();
+                self.clerk.hand_on();
                 self.save();
             }
         }
         self.edge.shut_down();
         self.transmit();
         self.watch();
-        self.shelf.empty();
+        self.clerk.hand_on();
         self.save();
     }
 
@@ -400,7 +403,7 @@ impl Serving<'_, '_> {
                     frame,
                     class,
                 } => debug!(device, task, frame, class, "answered"),
-                Happening::Idle(record) if self.keep => self.shelf.push((**record).clone()),
+                Happening::Idle(record) if self.keep => self.clerk.push((**record).clone()),
                 Happening::Done(done) => {
                     debug!(
                         name = done.name,
@@ -409,7 +412,7 @@ impl Serving<'_, '_> {
                         "done"
                     );
                     if self.keep {
-                        self.shelf.push(done.record.clone());
+                        self.clerk.push(done.record.clone());
                     }
                 }
                 _ => {}
