@@ -1,5 +1,7 @@
 //! The cell that edge and devices share: scenario on profile, policy, and the messages that describe both.
 
+mod slack;
+
 use enachi_core::fading::Fading;
 use enachi_core::packet::batch_time_s;
 use enachi_core::profile::Profile;
@@ -13,6 +15,7 @@ use enachi_sim::policies::PolicyFactory;
 use enachi_sim::scenario::{NoiseKind, Packet, PowerKind, QueueStart, Scenario};
 use enachi_sim::simulate::{SimulateError, variants};
 use enachi_sim::variant::Variant;
+use slack::Slack;
 use std::ops::Range;
 
 /// A scenario that cannot be run live.
@@ -53,38 +56,22 @@ pub struct Cell {
     measured_edge_s: Vec<(u32, Option<u32>, f64)>,
     /// On a clock that runs; `None`: as ENACHI (8) and (9) have it.
     tails: Option<Tails>,
-    /// How much later than their slots the datagrams of each device come: its frame begins with its grant, and the path takes time \[s\].
-    late_s: Vec<f64>,
-    /// What the plans' windows are shortened by, of each device \[s\].
-    lost_s: Vec<f64>,
 }
 
 /// How tails run on this machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Tails {
     workers: usize,
-    /// Slack before deadlines whatever happens \[s\].
-    guard_s: f64,
     /// Whether uploads stay open until their batch begins.
     barrier: bool,
-    /// How much longer than planned the batches of late have taken, as other work is in their way \[s\].
-    lag_s: f64,
+    /// What is learnt of deadlines and windows.
+    slack: Slack,
     /// The longest tail of the last plan \[s\].
     longest_s: f64,
 }
 
-/// Shares of a new lag that a longer and a shorter one are taken with: late answers count at once, good times slowly.
-const LAG_SHARES: [f64; 2] = [0.5, 0.01];
-/// Most lag that is planned for, as a share of the deadline: on a machine that is starved, uploads cut short cost more right answers than
-/// late tails do.
-const MOST_LAG: f64 = 0.2;
 /// What of a deadline is left to plan with, whatever the slack.
 const LEAST_LEFT: f64 = 0.5;
-/// Shares of a new lateness of datagrams that a larger and a smaller one are taken with.
-const LATE_SHARES: [f64; 2] = [0.25, 0.05];
-/// Most lateness that is planned for, as a share of the deadline.
-const MOST_LATE: f64 = 0.4;
-
 impl Cell {
     /// Put the only policy of `scenario` on `profile`.
     pub fn new(scenario: Scenario, profile: Profile) -> Result<Self, CellError> {
@@ -99,7 +86,6 @@ impl Cell {
         };
         let policy = factory.make(&variant.policy)?;
         let offer = offer(&deployment, &factory, policy.as_ref(), &variant)?;
-        let count = deployment.devices.len();
         Ok(Self {
             capacity: Capacity::new(&deployment, &offer),
             deployment,
@@ -109,8 +95,6 @@ impl Cell {
             offer,
             measured_edge_s: Vec::new(),
             tails: None,
-            late_s: vec![0.0; count],
-            lost_s: vec![0.0; count],
         })
     }
 
@@ -161,7 +145,9 @@ impl Cell {
         let can = own.iter().filter(|c| !cannot(c)).count() as u32;
         self.offer.device_candidates[index] = place.start..place.start + can;
         self.deployment.devices[index] = device;
-        (self.late_s[index], self.lost_s[index]) = (0.0, 0.0);
+        if let Some(tails) = &mut self.tails {
+            tails.slack.forget(index);
+        }
         self.apply_edge_times();
         self.policy.forget(index);
     }
@@ -173,20 +159,32 @@ impl Cell {
         self.apply_edge_times();
     }
 
+    /// (16), where the edge is free; plans within what it can do shorten windows from here.
+    fn whole_windows(&mut self) {
+        for (device, place) in self.deployment.devices.iter().zip(&self.places) {
+            for c in &mut self.offer.candidates[place.start as usize..place.end as usize] {
+                c.transmit_time_s = device.values.deadline_s
+                    - c.head_time_s
+                    - c.encode_time_s
+                    - c.tail_time_s
+                    - c.decode_time_s;
+            }
+        }
+    }
+
     fn apply_edge_times(&mut self) {
         for candidate in &mut self.offer.candidates {
             let same = |known: &&(u32, Option<u32>, f64)| {
                 known.0 == candidate.cut && known.1 == candidate.stream
             };
             if let Some((_, _, time_s)) = self.measured_edge_s.iter().find(same) {
-                let modelled = candidate.tail_time_s + candidate.decode_time_s;
-                candidate.transmit_time_s += modelled - time_s;
                 candidate.tail_time_s = *time_s;
                 candidate.decode_time_s = 0.0;
             }
         }
+        self.whole_windows();
         let quick = self.tails.is_some();
-        let bounded = self.tails.is_none_or(|tails| tails.barrier);
+        let bounded = self.tails.as_ref().is_none_or(|tails| tails.barrier);
         let capacity = bounded.then(|| Capacity::new(&self.deployment, &self.offer));
         self.capacity = capacity
             .flatten()
@@ -199,9 +197,8 @@ impl Cell {
         let workers = workers.max(1);
         self.tails = Some(Tails {
             workers,
-            guard_s,
             barrier,
-            lag_s: 0.0,
+            slack: Slack::new(self.places.len(), guard_s),
             longest_s: 0.0,
         });
         self.deployment.scenario.edge.workers = Some(workers as u32);
@@ -212,28 +209,24 @@ impl Cell {
         self.apply_edge_times();
     }
 
-    /// The last answer of a batch came `left_s` before its deadline \[s\] (after it, if negative): the next batches begin earlier or later.
-    pub fn answered(&mut self, left_s: f64, deadline_s: f64) {
+    /// A device had its answer `left_s` before its deadline \[s\] (none, if 0): the next batches begin earlier or later.
+    pub fn answered(&mut self, device: usize, left_s: f64, deadline_s: f64) {
         if let Some(tails) = &mut self.tails {
-            let lag_s = tails.guard_s + tails.lag_s - left_s;
-            let share = LAG_SHARES[usize::from(lag_s < tails.lag_s)];
-            let most_s = MOST_LAG * deadline_s;
-            tails.lag_s = (tails.lag_s + share * (lag_s - tails.lag_s)).clamp(0.0, most_s);
+            tails.slack.answered(device, left_s, deadline_s);
         }
     }
 
-    /// Slack before deadlines \[s\]; none on a clock that stands still.
-    fn slack_s(&self) -> f64 {
-        self.tails.map_or(0.0, |tails| tails.guard_s + tails.lag_s)
+    /// Slack before the deadlines of a device \[s\]; none on a clock that stands still.
+    fn slack_s(&self, device: usize, deadline_s: f64) -> f64 {
+        let tails = self.tails.as_ref();
+        tails.map_or(0.0, |tails| tails.slack.before_s(device, deadline_s))
     }
 
     /// The datagrams of a device came `late_s` after their slots, by the edge's clock \[s\].
     pub fn arrived_late(&mut self, device: usize, late_s: f64) {
-        if self.tails.is_some() {
-            let known_s = &mut self.late_s[device];
-            let share = LATE_SHARES[usize::from(late_s < *known_s)];
-            let most_s = MOST_LATE * self.deployment.devices[device].values.deadline_s;
-            *known_s = (*known_s + share * (late_s - *known_s)).clamp(0.0, most_s);
+        if let Some(tails) = &mut self.tails {
+            let deadline_s = self.deployment.devices[device].values.deadline_s;
+            tails.slack.arrived_late(device, late_s, deadline_s);
         }
     }
 
@@ -246,31 +239,36 @@ impl Cell {
         }
     }
 
-    /// Let plans leave the slack, and count on no slots whose bits come when the batch has begun.
+    /// A frame begins: plans leave the slack, and count on no slots whose bits come when the batch has begun.
     pub fn keep_slack(&mut self) {
-        let slack_s = self.slack_s();
-        let kept_s = slack_s + self.tails.map_or(0.0, |tails| tails.longest_s);
+        let Some(tails) = &mut self.tails else {
+            return;
+        };
+        let devices = &self.deployment.devices;
+        let deadlines = devices.iter().map(|device| device.values.deadline_s);
+        tails.slack.begin_frame(deadlines.fold(0.0, f64::max));
+        if self.capacity.is_none() {
+            self.whole_windows();
+        }
+        let Some(tails) = &self.tails else { return };
         for (index, device) in self.deployment.devices.iter().enumerate() {
-            let most_s = LEAST_LEFT * device.values.deadline_s;
-            let lost_s = (kept_s + self.late_s[index]).min(most_s);
+            let deadline_s = device.values.deadline_s;
+            let most_s = LEAST_LEFT * deadline_s;
+            let slack_s = tails.slack.before_s(index, deadline_s) + tails.slack.late_s(index);
             let place = self.places[index].start as usize..self.places[index].end as usize;
             match &mut self.capacity {
-                Some(capacity) => capacity.set_lost(place, lost_s),
+                // A worker may be in the middle of the longest tail when another becomes free for the last.
+                Some(capacity) => {
+                    capacity.set_lost(place, (slack_s + tails.longest_s).min(most_s));
+                }
                 None => {
-                    let more_s = lost_s - self.lost_s[index];
-                    let sending = |c: &&mut Candidate| c.stream.is_some();
                     let own = self.offer.candidates[place].iter_mut();
-                    own.filter(sending)
-                        .for_each(|c| c.transmit_time_s -= more_s);
+                    own.filter(|c| c.stream.is_some())
+                        .for_each(|c| c.transmit_time_s -= slack_s.min(most_s));
                 }
             }
-            self.lost_s[index] = lost_s;
-        }
-        let deployment = &mut self.deployment;
-        for device in &deployment.devices {
-            let least_s = LEAST_LEFT * device.values.deadline_s;
-            deployment.deadlines_s[device.batch] =
-                (device.values.deadline_s - slack_s).max(least_s);
+            self.deployment.deadlines_s[device.batch] =
+                (deadline_s - tails.slack.shared_s(deadline_s)).max(most_s);
         }
     }
 
@@ -283,26 +281,40 @@ impl Cell {
         edge_times_s: impl Iterator<Item = f64> + Clone,
     ) -> f64 {
         let Some(capacity) = &self.capacity else {
-            return batch_time_s(deadline_s, edge_times_s) - self.slack_s();
+            return batch_time_s(deadline_s, edge_times_s) - self.slack_s(device, deadline_s);
         };
+        let own_s = self.slack_s(device, deadline_s);
         let device = &self.deployment.devices[device];
         let earlier_s = device.values.deadline_s - deadline_s;
         // A worker may be in the middle of the longest tail when another becomes free for the last.
-        let longest_s = match self.tails {
-            Some(_) => edge_times_s.fold(0.0, f64::max),
-            None => 0.0,
+        let (longest_s, more_s) = match &self.tails {
+            Some(tails) => {
+                let shared_s = tails.slack.shared_s(device.values.deadline_s);
+                (
+                    edge_times_s.fold(0.0, f64::max),
+                    (own_s - shared_s).max(0.0),
+                )
+            }
+            None => (0.0, 0.0),
         };
-        capacity.barrier_s(device.batch) - earlier_s - longest_s
+        capacity.barrier_s(device.batch) - earlier_s - longest_s - more_s
     }
 
     /// How long a tail waits for a worker of an edge without a barrier that has `waiting_s` of tails to do \[s\]; `None` if one
     /// of `edge_s` would then leave its device less than half of `deadline_s` for the upload.
-    pub fn queue_s(&self, waiting_s: f64, edge_s: f64, deadline_s: f64) -> Option<f64> {
-        let Some(tails) = self.tails.filter(|tails| !tails.barrier) else {
+    pub fn queue_s(
+        &self,
+        device: usize,
+        waiting_s: f64,
+        edge_s: f64,
+        deadline_s: f64,
+    ) -> Option<f64> {
+        let Some(tails) = self.tails.as_ref().filter(|tails| !tails.barrier) else {
             return Some(0.0);
         };
         let queue_s = waiting_s / tails.workers as f64;
-        (queue_s + edge_s + self.slack_s() <= 0.5 * deadline_s).then_some(queue_s)
+        let slack_s = self.slack_s(device, deadline_s);
+        (queue_s + edge_s + slack_s <= 0.5 * deadline_s).then_some(queue_s)
     }
 
     /// What a device is told of the cell.

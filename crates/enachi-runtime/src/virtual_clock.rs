@@ -192,7 +192,9 @@ impl Line {
         slot: u32,
     ) -> Result<(), VirtualError> {
         for (device, queue) in devices.iter_mut().zip(&mut self.to_device) {
-            device.at(f64::from(slot.min(self.slots)) * self.slot_s);
+            // An answer takes no time, whatever a stop takes.
+            let now_s = f64::from(slot.min(self.slots)) * self.slot_s;
+            device.at(now_s.min(device.deadline_s()));
             while queue.front().is_some_and(|due| due.slot <= slot) {
                 if let Some(due) = queue.pop_front() {
                     let outcome = device.control(&due.bytes);

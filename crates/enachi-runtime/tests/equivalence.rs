@@ -286,7 +286,7 @@ fn a_gain_trace_does() {
     writer.finish().unwrap();
     let path = file.to_str().unwrap();
     let trace = format!("[profile]\nforbid_local = true\n[channel.trace]\npath = {path:?}");
-    for policy in ["enachi", "enachi-max"] {
+    for policy in ["enachi", "enachi-mux", "enachi-max"] {
         let met = compare(&scenario(policy, 5, &trace), Some(&tiny()));
         assert!(met.len() > 1 && !met.contains_key("local"), "{met:?}");
     }

@@ -28,10 +28,13 @@ pub(super) struct Sending {
     pub(super) regrants: VecDeque<Regrant>,
     /// Changes that have come into force.
     pub(super) regranted: u32,
-    /// Chunks sent, and share of the way to the next checkpoint, when the edge was last told.
+    /// Chunks sent, and share of the way to the next checkpoint, as the edge was last told, and how often.
     pub(super) told: (usize, f64),
+    pub(super) tellings: u32,
 }
 
+/// How often a device that pauses says how far it is.
+const MOST_TELLINGS: u32 = 4;
 /// Most changes of band and power that wait for their slots; the oldest give way.
 const MOST_REGRANTS: usize = 8;
 
@@ -101,6 +104,7 @@ impl<W: Work, R: Radio> Device<W, R> {
             regrants: VecDeque::new(),
             regranted: 0,
             told: (0, 0.0),
+            tellings: MOST_TELLINGS,
             outgoing,
             link,
         })
@@ -238,10 +242,17 @@ impl<W: Work, R: Radio> Device<W, R> {
         };
         let plans = upload.planned && (slot + 1).is_multiple_of(self.replan_slots);
         let now = (upload.sent, upload.outgoing.begun(&upload.sender));
-        if !plans || upload.sender.released() || now == upload.told {
+        if !plans || upload.sender.released() {
             return;
         }
-        upload.told = now;
+        if now != upload.told {
+            (upload.told, upload.tellings) = (now, 0);
+        }
+        // Datagrams may be lost; one that pauses need not go on about it.
+        if !upload.sends && upload.tellings >= MOST_TELLINGS {
+            return;
+        }
+        upload.tellings += 1;
         let prefix = Prefix {
             task: running.task,
             cut: candidate.cut as u16,

@@ -16,10 +16,7 @@ impl<J: Judge> Edge<J> {
             else {
                 continue;
             };
-            let (id, device) = (task.id, task.device);
-            if let Some(late_s) = task.behind_s {
-                self.cell.arrived_late(device, late_s);
-            }
+            let id = task.id;
             let connected = self.connections.get_mut(&id.connection);
             let progress = connected.and_then(|c| c.session.close_upload(id.task));
             batch.push((index, evidence, progress.unwrap_or_default()));
@@ -82,10 +79,7 @@ impl<J: Judge> Edge<J> {
         });
         task.stage = Stage::Ended;
         task.verdict = Some(verdict);
-        let answered_s = now_s - task.began_s;
-        task.answered_s = Some(answered_s);
-        let deadline_s = task.offer.deadline_s;
-        self.left.given(deadline_s - answered_s, deadline_s);
+        task.answered_s = Some(now_s - task.began_s);
         let connection = task.id.connection;
         self.flush(connection);
         self.finish(index);
@@ -94,7 +88,7 @@ impl<J: Judge> Edge<J> {
     pub(super) fn fail(&mut self, index: usize, detail: &str) {
         let task = &mut self.tasks[index];
         // How late its tail will be is not known yet.
-        self.left.given(0.0, task.offer.deadline_s);
+        self.cell.answered(task.device, 0.0, task.offer.deadline_s);
         task.stage = Stage::Ended;
         let (connection, device, number) = (task.id.connection, task.device, task.id.task);
         if let Some(connected) = self.connections.get_mut(&connection) {
@@ -121,13 +115,21 @@ impl<J: Judge> Edge<J> {
             return;
         };
         let task = &mut self.tasks[index];
-        task.report = Some(report);
-        // On an answer that came too late for it, or not at all, a device does not wait: its deadline was then.
         let deadline_s = task.offer.deadline_s;
+        // Its own clock counts for the device; after the deadline it takes no answer.
+        let read_s = report.answered_s.filter(|read_s| *read_s <= deadline_s);
+        task.report = Some(Report {
+            answered_s: read_s,
+            ..report
+        });
         if matches!(task.stage, Stage::Judged) || task.answered_s.is_some() {
-            let read_s = report.answered_s.unwrap_or(deadline_s);
-            let left_s = (deadline_s - read_s).clamp(0.0, deadline_s);
-            self.left.told(device, left_s, deadline_s);
+            let known_s = read_s.unwrap_or(deadline_s);
+            let later_s = known_s.max(task.answered_s.unwrap_or(0.0));
+            self.cell.answered(device, deadline_s - later_s, deadline_s);
+        }
+        if task.candidate.as_ref().is_some_and(|c| c.stream.is_some()) {
+            let late_s = task.behind_s.unwrap_or(0.0);
+            self.cell.arrived_late(device, late_s);
         }
         self.finish(index);
     }

@@ -1,13 +1,12 @@
 //! The engine itself.
 
 use super::judge::{Judge, TaskId};
-use super::left::LeftOver;
 use super::plan::Planner;
 use super::replan::Replan;
 use super::task::{Done, Stage, Task};
 use crate::cell::Cell;
 use enachi_core::record::FrameRecord;
-use enachi_proto::datagram::{End, Prefix};
+use enachi_proto::datagram::{Datagram, End, Prefix};
 use enachi_proto::message::{Account, Failure, Idle, Offer, RadioKind, RefuseReason, StopReason};
 use enachi_proto::{Arrival, EdgeEvent, EdgeSession, EdgeSettings, ProtocolError};
 use enachi_sim::scenario::StopKind;
@@ -135,8 +134,6 @@ pub struct Edge<J: Judge> {
     pub(super) transmit: VecDeque<(u64, Vec<u8>)>,
     pub(super) happenings: VecDeque<Happening>,
     pub(super) frame: u32,
-    /// What was left of the deadlines of the latest batch.
-    pub(super) left: LeftOver,
     /// Of policies that plan again within the frame.
     pub(super) replan: Option<Replan>,
 }
@@ -167,7 +164,6 @@ impl<J: Judge> Edge<J> {
             transmit: VecDeque::new(),
             happenings: VecDeque::new(),
             frame: 0,
-            left: LeftOver::default(),
         }
     }
 
@@ -348,7 +344,7 @@ impl<J: Judge> Edge<J> {
             Arrival::Progress(prefix, begun) => {
                 self.arrived(connection, prefix, Some(begun), now_s);
             }
-            Arrival::Stray => {}
+            Arrival::Stray => self.strayed(connection, bytes, now_s),
             Arrival::Bad => {
                 connected.bad += 1;
                 if connected.bad == MOST_BAD {
@@ -359,6 +355,21 @@ impl<J: Judge> Edge<J> {
                 }
                 self.happenings.push_back(Happening::BadDatagram);
             }
+        }
+    }
+
+    /// A datagram of no open upload has come; if its batch has begun, it tells how late the device's are.
+    fn strayed(&mut self, connection: u64, bytes: &[u8], now_s: f64) {
+        let Ok(Datagram { prefix, .. }) = Datagram::parse(bytes) else {
+            return;
+        };
+        let of = TaskId {
+            connection,
+            task: prefix.task,
+        };
+        if let Some(task) = self.tasks.iter_mut().find(|t| t.id == of) {
+            let slot_s = self.cell.deployment.scenario.frame.slot_s;
+            task.behind(now_s, slot_s * (f64::from(prefix.slot) + 1.0));
         }
     }
 

@@ -18,9 +18,6 @@ impl<J: Judge> Edge<J> {
     pub fn begin_frame(&mut self, now_s: f64) {
         let frame = self.frame;
         self.frame += 1;
-        if let Some((left_s, deadline_s)) = self.left.take() {
-            self.cell.answered(left_s, deadline_s);
-        }
         let bandwidth_hz = self.bandwidth_hz();
         self.planner.plan(
             &mut self.cell,
@@ -44,7 +41,7 @@ impl<J: Judge> Edge<J> {
             let mut batch_s = planner.batch_s(&self.cell, &offers, device, offer.deadline_s);
             let mut refusal = planner.refusal(&self.cell, device);
             let mut grant = planner.grants[device];
-            match self.queue_s(&grant, offer.deadline_s) {
+            match self.queue_s(device, &grant, offer.deadline_s) {
                 Some(queue_s) => batch_s -= queue_s,
                 None => {
                     refusal = Some(Outcome::Refused);
@@ -77,7 +74,7 @@ impl<J: Judge> Edge<J> {
     }
 
     /// How long the tail of a grant waits for a worker, without a barrier; `None` if that is too long.
-    fn queue_s(&self, grant: &TaskGrant, deadline_s: f64) -> Option<f64> {
+    fn queue_s(&self, device: usize, grant: &TaskGrant, deadline_s: f64) -> Option<f64> {
         let edge_s = |task: &Task<_>| match task.stage {
             Stage::Uploading(_) | Stage::Judged => task.edge_s.unwrap_or(0.0),
             Stage::Ended => 0.0,
@@ -89,7 +86,7 @@ impl<J: Judge> Edge<J> {
         };
         let waiting_s = self.tasks.iter().map(edge_s).sum();
         self.cell
-            .queue_s(waiting_s, candidate.edge_time_s(), deadline_s)
+            .queue_s(device, waiting_s, candidate.edge_time_s(), deadline_s)
     }
 
     /// Band for the next plan: with a barrier all of it; without, what is free, shared fairly with those that may come.

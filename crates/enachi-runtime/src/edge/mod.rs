@@ -7,7 +7,6 @@ mod credible;
 mod engine;
 mod frame;
 mod judge;
-mod left;
 mod live;
 mod plan;
 mod replan;

@@ -63,7 +63,7 @@ pub(super) struct Task<E> {
     pub batch_s: f64,
     pub stage: Stage<E>,
     pub checkpoint: usize,
-    /// The least that a datagram was behind the end of its slot, by the edge's clock \[s\].
+    /// How much later than the end of its slot the last datagram came, by the edge's clock \[s\].
     pub behind_s: Option<f64>,
     pub stopped: bool,
     /// When it was told, by the caller's clock \[s\], and how long datagrams came after that \[s\].
@@ -121,9 +121,10 @@ impl<E> Task<E> {
 
     /// A datagram has come, of a slot that ended `end_s` after the start of the frame by the device's clock.
     pub fn behind(&mut self, now_s: f64, end_s: f64) {
-        let behind_s = (now_s - self.began_s - end_s).max(0.0);
-        let least_s = self.behind_s.map_or(behind_s, |known| known.min(behind_s));
-        self.behind_s = Some(least_s);
+        // What comes before the batch tells the most, the last of it; if nothing does, the first that comes behind.
+        if matches!(self.stage, Stage::Uploading(_)) || self.behind_s.is_none() {
+            self.behind_s = Some((now_s - self.began_s - end_s).max(0.0));
+        }
     }
 
     pub fn note(&mut self, slot: u32, progress: Progress) {
