@@ -1,36 +1,14 @@
 //! Framing chunks and taking them in allocates nothing per packet.
-#![allow(missing_docs, unsafe_code, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
+mod counting;
 
+use counting::allocations;
 use enachi_proto::datagram::{End, Prefix, Writer};
 use enachi_proto::message::ToEdge;
 use enachi_proto::stream::{encode, preamble};
 use enachi_proto::{Arrival, EdgeSession};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system allocator unchanged; counting touches a thread-local integer only.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn packets_cost_no_allocation() {
@@ -45,7 +23,7 @@ fn packets_cost_no_allocation() {
     let payload = [5u8; 90];
     let mut buffer = [0u8; 1162];
     let mut handed = 0;
-    let before = COUNT.with(Cell::get);
+    let before = allocations();
     for slot in 0..400u32 {
         let prefix = Prefix {
             task: 1,
@@ -64,6 +42,6 @@ fn packets_cost_no_allocation() {
             assert!(matches!(arrival, Arrival::Upload(_)));
         }
     }
-    assert_eq!(COUNT.with(Cell::get), before);
+    assert_eq!(allocations(), before);
     assert_eq!(handed, 4000 * 90);
 }

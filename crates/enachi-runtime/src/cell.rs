@@ -72,6 +72,7 @@ struct Tails {
 
 /// What of a deadline is left to plan with, whatever the slack.
 const LEAST_LEFT: f64 = 0.5;
+
 impl Cell {
     /// Put the only policy of `scenario` on `profile`.
     pub fn new(scenario: Scenario, profile: Profile) -> Result<Self, CellError> {

@@ -1,40 +1,20 @@
 //! A slot at the device, and its datagrams at the edge, allocate nothing.
-#![allow(missing_docs, unsafe_code, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "../../enachi-proto/tests/counting/mod.rs"]
+mod counting;
+
+use counting::allocations;
 use enachi_proto::message::{Hello, RadioKind};
 use enachi_proto::{EdgeSettings, Limits};
-use enachi_runtime::cell::{Cell as RadioCell, energy};
+use enachi_runtime::cell::{Cell, energy};
 use enachi_runtime::device::{Device, DeviceOptions, Emulated, ReplayedWork};
 use enachi_runtime::edge::{Edge, EdgeOptions, Replay};
 use enachi_sim::scenario::parse;
 use enachi_sim::world::World;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system allocator unchanged; counting touches a thread-local integer only.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const SCENARIO: &str = r#"
 policies = ["enachi+stop-never"]
@@ -57,8 +37,8 @@ fn slots_and_their_datagrams_cost_no_allocation() {
     let profile = enachi_data::profile::read(&path).unwrap();
     let scenario = parse(SCENARIO, "test.toml", &[]).unwrap();
     let cuts = profile.cuts.len() as u16;
-    let cell = RadioCell::new(scenario.clone(), profile.clone()).unwrap();
-    let deployment = Arc::new(RadioCell::new(scenario, profile).unwrap().deployment);
+    let cell = Cell::new(scenario.clone(), profile.clone()).unwrap();
+    let deployment = Arc::new(Cell::new(scenario, profile).unwrap().deployment);
     let world = World::new(1, &deployment.setting);
     let packet = cell.variant.packet.clone();
     let hello = Hello {
@@ -117,13 +97,13 @@ fn slots_and_their_datagrams_cost_no_allocation() {
     settle(&mut edge, &mut device);
     assert!(device.is_sending());
     let mut datagrams = 0;
-    let before = COUNT.with(Cell::get);
+    let before = allocations();
     for slot in 0..90u32 {
         device.slot(slot, |bytes| {
             datagrams += 1;
             edge.datagram(0, bytes, f64::from(slot + 1) * 1e-3);
         });
     }
-    assert_eq!(COUNT.with(Cell::get), before);
+    assert_eq!(allocations(), before);
     assert!(datagrams > 5, "{datagrams} datagrams");
 }

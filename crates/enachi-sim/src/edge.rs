@@ -91,9 +91,9 @@ pub struct Capacity {
     /// Deadline of each candidate \[s\].
     deadline_s: Vec<f64>,
     admission: Admission,
-    /// Candidates of each device in the planned frame; none where it has no task.
     /// By candidate: what of its window it cannot use \[s\].
     lost_s: Vec<f64>,
+    /// Candidates of each device in the planned frame; none where it has no task.
     ranges: Vec<Range<u32>>,
     tails: Vec<Tail>,
     values: Vec<f64>,

@@ -1,39 +1,17 @@
 //! A frame that does not grow a buffer does not allocate, whatever the packet level does.
-#![allow(unsafe_code, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "../../enachi-proto/tests/counting/mod.rs"]
+mod counting;
 
 use common::{factory, profile, scenario};
+use counting::allocations;
 use enachi_core::record::FrameRecord;
 use enachi_sim::deployment::Deployment;
 use enachi_sim::runner::{Runner, Sink};
 use enachi_sim::scenario::UncertaintyKind;
 use enachi_sim::variant::Variant;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
-/// Counts the allocations of the thread that asks.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is handed to the system allocator unchanged; counting touches a thread-local cell only.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Keeps a total, no rows.
 #[derive(Default)]
@@ -71,17 +49,17 @@ fn frames_do_not_allocate() {
         let mut total = Total::default();
         runner.plan();
         runner.execute(&mut total);
-        let before = ALLOCATIONS.with(Cell::get);
+        let before = allocations();
         for _ in 0..50 {
             runner.plan();
             runner.execute(&mut total);
         }
-        let after = ALLOCATIONS.with(Cell::get);
+        let after = allocations();
         assert_eq!(after - before, 0, "{label}");
         assert!(total.0 > 0.0);
     }
     // The counter counts.
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = allocations();
     drop(vec![0u8; 100]);
-    assert!(ALLOCATIONS.with(Cell::get) > before);
+    assert!(allocations() > before);
 }

@@ -369,7 +369,7 @@ impl<J: Judge> Edge<J> {
         };
         if let Some(task) = self.tasks.iter_mut().find(|t| t.id == of) {
             let slot_s = self.cell.deployment.scenario.frame.slot_s;
-            task.behind(now_s, slot_s * (f64::from(prefix.slot) + 1.0));
+            task.behind(now_s, prefix.slot, slot_s);
         }
     }
 
@@ -389,7 +389,7 @@ impl<J: Judge> Edge<J> {
         };
         let task = &mut self.tasks[index];
         let slot_s = self.cell.deployment.scenario.frame.slot_s;
-        task.behind(now_s, slot_s * (f64::from(prefix.slot) + 1.0));
+        task.behind(now_s, prefix.slot, slot_s);
         task.note(prefix.slot, progress);
         if let Some((told_s, heard_s)) = &mut task.silence_s {
             *heard_s = now_s - *told_s;

@@ -119,10 +119,11 @@ impl<E> Task<E> {
         !matches!(self.stage, Stage::Ended) && now_s > self.due_s() + SLACK_S
     }
 
-    /// A datagram has come, of a slot that ended `end_s` after the start of the frame by the device's clock.
-    pub fn behind(&mut self, now_s: f64, end_s: f64) {
+    /// A datagram of slot `slot` of the device's clock has come.
+    pub fn behind(&mut self, now_s: f64, slot: u32, slot_s: f64) {
         // What comes before the batch tells the most, the last of it; if nothing does, the first that comes behind.
         if matches!(self.stage, Stage::Uploading(_)) || self.behind_s.is_none() {
+            let end_s = slot_s * (f64::from(slot) + 1.0);
             self.behind_s = Some((now_s - self.began_s - end_s).max(0.0));
         }
     }
