@@ -232,7 +232,7 @@ impl<W: Work, R: Radio> Device<W, R> {
         self.tell_progress(slot, send);
     }
 
-    /// Tell the edge, which is about to plan again, how far the upload is, if that is news.
+    /// Tell the edge, if it is about to plan again, how far the upload is.
     fn tell_progress(&mut self, slot: u32, mut send: impl FnMut(&[u8])) {
         let Some(running) = self.running.as_mut() else {
             return;
@@ -241,10 +241,10 @@ impl<W: Work, R: Radio> Device<W, R> {
             return;
         };
         let plans = upload.planned && (slot + 1).is_multiple_of(self.replan_slots);
-        let now = (upload.sent, upload.outgoing.begun(&upload.sender));
         if !plans || upload.sender.released() {
             return;
         }
+        let now = (upload.sent, upload.outgoing.begun(&upload.sender));
         if now != upload.told {
             (upload.told, upload.tellings) = (now, 0);
         }
