@@ -8,6 +8,7 @@ pub mod file;
 mod linalg;
 pub mod plane;
 pub mod range;
+mod restore;
 mod spatial;
 pub mod statistics;
 pub mod stream;

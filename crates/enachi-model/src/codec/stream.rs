@@ -3,6 +3,7 @@
 use super::linalg::transpose;
 use super::plane::{Known, MAX_MAGNITUDE, PlaneCoder, Reader, SIGN, Writer};
 use super::range::{RangeDecoder, RangeEncoder};
+use super::restore::Carried;
 use super::tables::*;
 use super::transform::{Scratch, Transform};
 
@@ -64,8 +65,8 @@ pub struct Codec {
     predecessor: Vec<Option<u16>>,
     /// Band of every map.
     band_of: Vec<u16>,
-    /// Share of the feature's variance that map `k` carries once pass `s` is decoded: `K ×` [`Tables::most_passes`].
-    shares: Vec<f32>,
+    /// What decoded planes carry, for restoration and statistics.
+    carried: Carried,
 }
 
 /// Reusable memory of one encoding thread.
@@ -107,7 +108,7 @@ impl Codec {
             .zip(&tables.bands)
             .flat_map(|(b, band)| std::iter::repeat_n(b, band.count as usize))
             .collect();
-        let shares = variance_shares(&tables);
+        let carried = Carried::new(&tables);
         let predecessor = tables
             .chunks
             .iter()
@@ -125,7 +126,7 @@ impl Codec {
             planes,
             predecessor,
             band_of,
-            shares,
+            carried,
         })
     }
 
@@ -142,6 +143,11 @@ impl Codec {
     /// The transform alone.
     pub fn transform(&self) -> &Transform {
         &self.transform
+    }
+
+    /// What decoded planes carry.
+    pub(super) fn carried(&self) -> &Carried {
+        &self.carried
     }
 
     /// The plane coder alone (calibration trains its models).
@@ -341,6 +347,11 @@ impl Decoder<'_> {
         self.codec
     }
 
+    /// Lowest pass decoded of each band.
+    pub(super) fn reached(&self) -> &[Option<u8>] {
+        &self.reached
+    }
+
     /// Payload bytes of every chunk that has been decoded.
     pub(super) fn received_bytes(&self) -> &[Option<u16>] {
         &self.received
@@ -407,99 +418,4 @@ impl Decoder<'_> {
             .transform
             .inverse(&self.coefficients, used, &mut self.scratch, out);
     }
-
-    /// Share of the feature's variance that the decoded planes carry by calibration.
-    pub fn carried_share(&self) -> f32 {
-        self.codec
-            .tables
-            .bands
-            .iter()
-            .zip(&self.reached)
-            .filter_map(|(band, pass)| Some((band, usize::from((*pass)?))))
-            .flat_map(|(band, pass)| {
-                (band.first as usize..(band.first + band.count) as usize)
-                    .map(move |map| self.codec.shares[map * self.codec.tables.most_passes() + pass])
-            })
-            .sum()
-    }
-
-    /// Variance of every channel that the decoded planes carry by calibration, σ̂² of
-    /// [`Restoration`](super::tables::Restoration).
-    pub fn carried(&self) -> Vec<f32> {
-        let tables = &self.codec.tables;
-        let mut energy = vec![0.0f32; tables.kept];
-        for (band, reached) in tables.bands.iter().zip(&self.reached) {
-            let Some(pass) = *reached else { continue };
-            let maps = band.first as usize..(band.first + band.count) as usize;
-            for (map, energy) in maps.clone().zip(&mut energy[maps]) {
-                *energy = tables.restoration.energy[map * tables.most_passes() + usize::from(pass)];
-            }
-        }
-        let mut carried = vec![0.0; tables.geometry.maps];
-        for_synthesis(tables, |channel, map, weight| {
-            carried[channel] += weight * weight * energy[map];
-        });
-        carried
-    }
-
-    /// Stretch every channel of a plain estimate to make up for the energy that has not arrived; `carried` comes from
-    /// [`Self::carried`].
-    pub fn restore(&self, carried: &[f32], exponent: f32, out: &mut [f32]) {
-        if exponent == 0.0 {
-            return;
-        }
-        let tables = &self.codec.tables;
-        let area = tables.geometry.area();
-        for (((map, &mean), &variance), &carried) in out
-            .chunks_exact_mut(area)
-            .zip(&tables.mean)
-            .zip(&tables.restoration.variance)
-            .zip(carried)
-        {
-            if carried <= 0.0 {
-                continue;
-            }
-            let stretch = (variance / carried)
-                .clamp(1.0, MAX_STRETCH * MAX_STRETCH)
-                .powf(exponent / 2.0);
-            for v in map {
-                *v = mean + (*v - mean) * stretch;
-            }
-        }
-    }
-}
-
-/// Visit every entry of the synthesis matrix: channel, transformed map, weight.
-fn for_synthesis(tables: &Tables, mut visit: impl FnMut(usize, usize, f32)) {
-    let maps = tables.geometry.maps;
-    match &tables.synthesis {
-        Some(synthesis) => {
-            for (channel, row) in synthesis.chunks_exact(tables.kept).enumerate() {
-                for (map, &weight) in row.iter().enumerate() {
-                    visit(channel, map, weight);
-                }
-            }
-        }
-        None => {
-            for (map, row) in tables.analysis.chunks_exact(maps).enumerate() {
-                for (channel, &weight) in row.iter().enumerate() {
-                    visit(channel, map, weight);
-                }
-            }
-        }
-    }
-}
-
-/// [`Codec::shares`] of tables.
-fn variance_shares(tables: &Tables) -> Vec<f32> {
-    let mut weight = vec![0.0f32; tables.kept];
-    for_synthesis(tables, |_, map, w| weight[map] += w * w);
-    let total: f32 = tables.restoration.variance.iter().sum();
-    tables
-        .restoration
-        .energy
-        .iter()
-        .enumerate()
-        .map(|(i, e)| e * weight[i / tables.most_passes()] / total.max(f32::MIN_POSITIVE))
-        .collect()
 }
