@@ -1,11 +1,12 @@
 //! H_th chosen from a profile: the largest threshold whose paired loss stays within an allowance.
 //!
 //! An image stops at its first checkpoint (≥ 1) whose uncertainty is at most the threshold. Its loss is what it would have
-//! got right at the last checkpoint and does not at the stop. The loss does not rise steadily with the threshold, so
-//! "largest" means: no smaller threshold exceeds the allowance either.
+//! got right at the last checkpoint and does not at the stop.
 //!
-//! For the tail's entropy the loss is its mean over the images. For a predictor it is the upper confidence bound of that
-//! mean ([`loss_bound`](super::loss_bound)): a threshold that will be used on other images promises its loss.
+//! For the tail's entropy the loss is its mean over the images. That does not rise steadily with the threshold, so
+//! "largest" means: no smaller threshold exceeds the allowance either. For a predictor it is the upper confidence bound of
+//! that mean ([`loss_bound`](super::loss_bound)), the largest that is within
+//! ([`largest_within`]): a threshold that will be used on other images promises its loss.
 
 use super::loss_bound::LossBound;
 use super::tradeoff::{Sweep, largest_within};

@@ -133,18 +133,19 @@ impl Iterator for Sweep<'_> {
     }
 }
 
-/// The point of the largest threshold whose upper bound of the loss is at most `allowed`, as is that of every smaller one;
-/// `None` if the smallest already fails.
+/// The point of the largest threshold whose upper bound of the loss is at most `allowed`; `None` if there is none.
 ///
-/// Thresholds are tested in a fixed order up to the first failure, so the 5 % risk that a bound is too low is that of the
-/// threshold found, however many were tried (fixed-sequence testing; Angelopoulos et al., "Learn then test", 2021).
+/// The expected loss rises with the threshold, so a promise kept at one threshold is kept at all smaller ones, whatever
+/// noise does to their bounds. Testing in ascending order up to the first failure ("learn then test", Angelopoulos et al., 2021)
+/// would promise 95 % by a theorem and gives up at the first unlucky image. That the largest of many bounds keeps the
+/// promise too is no theorem: thresholds near each other stop the same images and the bound errs on the safe side, and
+/// `the_promise_is_kept_on_other_images` counts how often it is broken.
 pub fn largest_within(mut sweep: Sweep, allowed: f64, bound: &mut LossBound) -> Option<StopPoint> {
     let mut best = None;
     for (threshold, at) in sweep.by_ref() {
-        if bound.upper(at.lost, at.gained) > allowed {
-            break;
+        if bound.upper(at.lost, at.gained) <= allowed {
+            best = Some((threshold, at));
         }
-        best = Some((threshold, at));
     }
     best.map(|(threshold, at)| sweep.point(threshold, at, bound))
 }
@@ -252,26 +253,67 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_threshold_found_and_all_smaller_ones_are_within() {
+    fn the_threshold_found_is_within_and_no_larger_one_is() {
         let (samples, scores) = noisy(600, 9);
         let all: Vec<usize> = (0..600).collect();
         let mut bound = LossBound::new(600);
         let sweep = || Sweep::new(&samples, &scores, |_| true);
         let best = largest_within(sweep(), 0.05, &mut bound).expect("some threshold");
-        let mut next = None;
+        let mut larger = 0;
         for (threshold, _) in sweep() {
             let at = brute_force(&samples, &scores, threshold, &all);
-            let upper = bound.upper(at.lost, at.gained);
-            if f64::from(threshold) <= best.threshold {
-                assert!(upper <= 0.05);
-            } else {
-                next = next.or(Some(upper));
+            let within = bound.upper(at.lost, at.gained) <= 0.05;
+            if f64::from(threshold) == best.threshold {
+                assert!(within);
+            } else if f64::from(threshold) > best.threshold {
+                larger += 1;
+                assert!(!within);
             }
         }
-        assert!(next.expect("a larger one exists") > 0.05);
-        assert!(best.loss < best.loss_upper && best.bits_saved > 0.0);
+        assert!(larger > 0 && best.loss < best.loss_upper && best.bits_saved > 0.0);
         // Nothing may be lost for certain: no threshold can promise that.
         assert_eq!(largest_within(sweep(), 0.0, &mut bound), None);
+    }
+
+    #[test]
+    fn the_promise_is_kept_on_other_images() {
+        // Images drawn from a population that is known: the threshold chosen on 300 of them, its loss on all.
+        let (population, scores) = noisy(6000, 9);
+        let truth: Vec<(f32, f64)> = Sweep::new(&population, &scores, |_| true)
+            .map(|(threshold, at)| {
+                (
+                    threshold,
+                    (f64::from(at.lost) - f64::from(at.gained)) / 6000.0,
+                )
+            })
+            .collect();
+        let mut bound = LossBound::new(300);
+        let mut state = 9u64;
+        for allowed in [0.02, 0.05] {
+            let (mut found, mut broken) = (0, 0);
+            for _ in 0..400 {
+                let mut chosen = vec![false; 6000];
+                let mut left = 300;
+                while left > 0 {
+                    state = state
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1);
+                    let image = (state >> 33) as usize % 6000;
+                    left -= usize::from(!chosen[image]);
+                    chosen[image] = true;
+                }
+                let sweep = Sweep::new(&population, &scores, |image| chosen[image]);
+                let Some(point) = largest_within(sweep, allowed, &mut bound) else {
+                    continue;
+                };
+                found += 1;
+                let at = truth.partition_point(|(t, _)| f64::from(*t) <= point.threshold);
+                broken += usize::from(truth[at - 1].1 > allowed);
+            }
+            assert!(found > 100, "{found}");
+            // 5 % of 400, and three standard deviations of such a count.
+            assert!(broken <= 33, "{broken} of {found} at {allowed}");
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ pub fn fixed_fraction(images: usize, checkpoints: usize) -> Vec<f32> {
     row.collect::<Vec<f32>>().repeat(images)
 }
 
-/// Trade-off and operating point of a column of scores: the largest threshold, with all smaller ones, whose upper bound of
-/// the loss is within [`ALLOWED_LOSS`]. The point is one of the trade-off.
+/// Trade-off and operating point of a column of scores: the largest threshold whose upper bound of the loss is within
+/// [`ALLOWED_LOSS`]. The point is one of the trade-off.
 pub fn trade_off(
     samples: &Samples,
     scores: &[f32],
