@@ -94,7 +94,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "NAT",
-        default_value_t = 0.02,
+        default_value_t = 0.005,
         conflicts_with = "snr_db"
     )]
     max_divergence: f64,
