@@ -284,6 +284,76 @@ fn layouts() {
     agrees(&net, &[1, 3, 6, 6]);
 }
 
+/// Normalisation by the image's own statistics, whole and as older exporters write it out.
+#[test]
+fn normalisations() {
+    let mut net = NetBuilder::square(3, 6);
+    net.conv("c", "input", (3, 6), 3, 1, 1);
+    net.random_weight("maps.scale", &[6], 1.0);
+    net.random_weight("maps.bias", &[6], 1.0);
+    let inputs = ["c", "maps.scale", "maps.bias"];
+    net.node(
+        "InstanceNormalization",
+        "maps",
+        &inputs,
+        vec![float("epsilon", 1e-3)],
+    );
+    net.integers("shape", &[0, 6, 36]);
+    net.node("Reshape", "rows", &["maps", "shape"], vec![]);
+    let turn = || vec![ints("perm", &[0, 2, 1])];
+    net.node("Transpose", "tokens", &["rows"], turn());
+    net.random_weight("layer.scale", &[6], 1.0);
+    net.random_weight("layer.bias", &[6], 1.0);
+    let inputs = ["tokens", "layer.scale", "layer.bias"];
+    net.node(
+        "LayerNormalization",
+        "layer",
+        &inputs,
+        vec![int("axis", -1)],
+    );
+    let axes = || vec![ints("axes", &[-1]), int("keepdims", 1)];
+    net.node("ReduceMean", "mean", &["layer"], axes());
+    net.node("Sub", "centred", &["layer", "mean"], vec![]);
+    net.weight("two", &[], &[2.0]);
+    net.node("Pow", "square", &["centred", "two"], vec![]);
+    net.node("ReduceMean", "power", &["square"], axes());
+    net.weight("floor", &[], &[0.3]);
+    net.node("Add", "variance", &["power", "floor"], vec![]);
+    net.node("Sqrt", "deviation", &["variance"], vec![]);
+    net.node("Div", "unit", &["centred", "deviation"], vec![]);
+    net.node("Transpose", "back", &["unit"], turn());
+    net.integers("square.shape", &[0, 6, 6, 6]);
+    net.node("Reshape", "plane", &["back", "square.shape"], vec![]);
+    net.conv("d", "plane", (6, 5), 3, 1, 1);
+    net.classifier("d", 5, 4);
+    agrees(&net, &[1, 3, 6, 6]);
+}
+
+/// Half of the channels by bounds that are computed from the shape, and a place picked along an axis.
+#[test]
+fn bounds_computed_from_shapes() {
+    let mut net = NetBuilder::square(3, 6);
+    net.conv("c", "input", (3, 6), 3, 1, 1);
+    net.node("Shape", "sizes", &["c"], vec![]);
+    net.integers("one", &[1]);
+    net.integers("two", &[2]);
+    net.node("Gather", "channels", &["sizes", "one"], vec![]);
+    net.node("Div", "half", &["channels", "two"], vec![]);
+    net.integers("zero", &[0]);
+    net.node("Mul", "whole", &["half", "two"], vec![]);
+    net.node("Slice", "low", &["c", "zero", "half", "one"], vec![]);
+    net.node("Slice", "high", &["c", "half", "whole", "one"], vec![]);
+    net.conv("a", "low", (3, 4), 3, 1, 1);
+    net.conv("b", "high", (3, 4), 1, 1, 1);
+    net.add("sum", "a", "b");
+    net.integers("shape", &[0, 4, 36]);
+    net.node("Reshape", "rows", &["sum", "shape"], vec![]);
+    net.integers("last", &[-2]);
+    net.node("Gather", "token", &["rows", "last"], vec![int("axis", 2)]);
+    net.classifier("token", 4, 4);
+    agrees(&net, &[1, 3, 6, 6]);
+}
+
 #[test]
 fn matrix_products() {
     let mut net = NetBuilder::square(3, 4);

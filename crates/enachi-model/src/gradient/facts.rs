@@ -4,8 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use rten_onnx::onnx::{GraphProto, NodeProto, TensorProto};
 
-use super::attributes::{floats_of, integers_of};
+use super::attributes::{floats_of, int, integers_of};
 use crate::graph::{ElementType, GraphError, OnnxModel, TensorInfo, shapes_of};
+
+/// Longest chain of nodes that is followed to compute integers.
+const MOST_STEPS: usize = 16;
 
 /// Shapes at batch 1, constants, and which tensors depend on the image.
 pub(super) struct Facts<'a> {
@@ -14,6 +17,8 @@ pub(super) struct Facts<'a> {
     pub order: Vec<usize>,
     infos: HashMap<String, TensorInfo>,
     constants: HashMap<&'a str, &'a TensorProto>,
+    /// Node that makes a tensor.
+    producers: HashMap<&'a str, &'a NodeProto>,
     /// Between input and output: depends on the one, is needed by the other.
     active: HashSet<&'a str>,
     /// Outputs of `QuantizeLinear`.
@@ -73,6 +78,10 @@ impl<'a> Facts<'a> {
         }
         names.sort_unstable();
         let infos = shapes_of(model, &names)?;
+        let producers = nodes
+            .iter()
+            .flat_map(|node| node.output.iter().map(move |name| (name.as_str(), node)))
+            .collect();
         let quantised = nodes
             .iter()
             .filter(|node| node.op_type.as_deref() == Some("QuantizeLinear"))
@@ -83,6 +92,7 @@ impl<'a> Facts<'a> {
             order,
             infos,
             constants,
+            producers,
             active,
             quantised,
         })
@@ -115,7 +125,63 @@ impl<'a> Facts<'a> {
         floats_of(self.constants.get(name)?)
     }
 
+    /// Integers that are the same for every image: constants, and what is computed from them and from shapes, as exporters
+    /// write for networks of any batch or size.
     pub fn integers(&self, name: &str) -> Option<Vec<i64>> {
-        integers_of(self.constants.get(name)?)
+        self.computed(name, MOST_STEPS)
+    }
+
+    fn computed(&self, name: &str, steps: usize) -> Option<Vec<i64>> {
+        if let Some(tensor) = self.constants.get(name) {
+            return integers_of(tensor);
+        }
+        let node = *self.producers.get(name)?;
+        let steps = steps.checked_sub(1)?;
+        let of = |index: usize| self.computed(node.input.get(index)?, steps);
+        match node.op_type.as_deref()? {
+            "Identity" | "Cast" | "Squeeze" | "Unsqueeze" => of(0),
+            "Shape" => {
+                let shape = self.shape(node.input.first()?)?;
+                let place = |name: &str, default: usize| {
+                    let at = int(node, name, default as i64);
+                    let at = if at < 0 { at + shape.len() as i64 } else { at };
+                    at.clamp(0, shape.len() as i64) as usize
+                };
+                let sizes = shape.get(place("start", 0)..place("end", shape.len()))?;
+                Some(sizes.iter().map(|&n| n as i64).collect())
+            }
+            "Gather" => {
+                let from = of(0)?;
+                of(1)?
+                    .into_iter()
+                    .map(|at| if at < 0 { at + from.len() as i64 } else { at })
+                    .map(|at| from.get(usize::try_from(at).ok()?).copied())
+                    .collect()
+            }
+            "Concat" => {
+                let parts: Option<Vec<_>> = (0..node.input.len()).map(of).collect();
+                Some(parts?.concat())
+            }
+            op @ ("Add" | "Sub" | "Mul" | "Div") => {
+                let (a, b) = (of(0)?, of(1)?);
+                let longest = a.len().max(b.len());
+                let at = |list: &[i64], i: usize| match list.len() {
+                    1 => Some(list[0]),
+                    _ => list.get(i).copied(),
+                };
+                (0..longest)
+                    .map(|i| {
+                        let (a, b) = (at(&a, i)?, at(&b, i)?);
+                        match op {
+                            "Add" => a.checked_add(b),
+                            "Sub" => a.checked_sub(b),
+                            "Mul" => a.checked_mul(b),
+                            _ => a.checked_div(b),
+                        }
+                    })
+                    .collect()
+            }
+            _ => None,
+        }
     }
 }

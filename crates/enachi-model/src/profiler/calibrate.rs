@@ -280,7 +280,8 @@ fn class_means(pooled: &[Vec<f32>], log_probabilities: &[Vec<f64>]) -> Vec<Vec<f
 
 /// Signal-to-noise ratios of a whole stream that are tried \[dB\].
 const SNR_DB: [f64; 18] = [
-    0.5, 1.0, 1.5, 2.25, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0, 10.5, 12.0, 14.0, 16.0, 20.0, 24.0, 28.0, 32.0,
+    0.5, 1.0, 1.5, 2.25, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0, 10.5, 12.0, 14.0, 16.0, 20.0, 24.0, 28.0,
+    32.0,
 ];
 /// Shares of the missing energy (in decibels) that stand in for the restoration, which is trained last and picks what
 /// moves the answer least.

@@ -159,6 +159,29 @@ pub(super) fn erf(step: &mut Step) -> Rule {
     Ok(vec![(0, step.tape.mul(&slope, &gradient))])
 }
 
+/// 1/(2y).
+pub(super) fn sqrt(step: &mut Step) -> Rule {
+    let gradient = step.gradient()?;
+    let half = step.tape.scale(&gradient, 0.5);
+    Ok(vec![(
+        0,
+        step.tape.node("Div", &[&half, step.output()], []),
+    )])
+}
+
+/// y = xᵖ with one constant exponent: p xᵖ⁻¹.
+pub(super) fn pow(step: &mut Step) -> Rule {
+    step.only_first()?;
+    let gradient = step.gradient()?;
+    let [exponent] = step.constant_floats(1)?[..] else {
+        return Err("its exponent is not one number".into());
+    };
+    let less = step.tape.scalar(exponent - 1.0);
+    let slope = step.tape.node("Pow", &[step.input(0), &less], []);
+    let slope = step.tape.scale(&slope, exponent);
+    Ok(vec![(0, step.tape.mul(&slope, &gradient))])
+}
+
 /// Slope α strictly between 0 and 1.
 pub(super) fn hard_sigmoid(step: &mut Step) -> Rule {
     let (gradient, y) = (step.gradient()?, step.output());

@@ -105,6 +105,27 @@ pub(super) fn slice(step: &mut Step) -> Rule {
     Ok(vec![(0, surround(step, &gradient, &before, &after))])
 }
 
+/// One place along an axis, as where a transformer reads its class token.
+pub(super) fn gather(step: &mut Step) -> Rule {
+    let (gradient, x) = (step.gradient()?, step.input_shape(0)?);
+    let axis = axis_of(int(step.node, "axis", 0), x.len())?;
+    let [index] = step.constant_integers(1)?[..] else {
+        return Err("only a single index is known".into());
+    };
+    let size = x[axis] as i64;
+    let index = if index < 0 { index + size } else { index };
+    if !(0..size).contains(&index) {
+        return Err(format!("its axis has no place {index}"));
+    }
+    let mut one = x.clone();
+    one[axis] = 1;
+    let gradient = step.tape.reshape(&gradient, &one);
+    let (mut before, mut after) = (vec![0; x.len()], vec![0; x.len()]);
+    before[axis] = index;
+    after[axis] = size - 1 - index;
+    Ok(vec![(0, surround(step, &gradient, &before, &after))])
+}
+
 /// Padding with a constant.
 pub(super) fn pad(step: &mut Step) -> Rule {
     let gradient = step.gradient()?;

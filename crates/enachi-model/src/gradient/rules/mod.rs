@@ -4,6 +4,7 @@ mod convolution;
 mod elementwise;
 mod layout;
 mod linear;
+mod normalisation;
 mod pooling;
 mod quantised;
 mod reduction;
@@ -80,11 +81,11 @@ impl<'a> Step<'a> {
         self.shape_of(self.output())
     }
 
-    /// The integers of a constant input.
+    /// The integers of an input that is the same for every image.
     fn constant_integers(&self, index: usize) -> Result<Vec<i64>, String> {
         self.facts
             .integers(self.input(index))
-            .ok_or_else(|| format!("its input `{}` is not a constant", self.input(index)))
+            .ok_or_else(|| format!("its input `{}` is not known beforehand", self.input(index)))
     }
 
     /// The numbers of a constant input.
@@ -109,6 +110,8 @@ pub(super) fn differentiate(step: &mut Step) -> Rule {
     match step.node.op_type.as_deref().unwrap_or_default() {
         "Conv" => convolution::conv(step),
         "BatchNormalization" => linear::batch_normalisation(step),
+        "LayerNormalization" => normalisation::layer(step),
+        "InstanceNormalization" => normalisation::instance(step),
         "Gemm" => linear::gemm(step),
         "MatMul" => linear::mat_mul(step),
         "MaxPool" => pooling::max_pool(step),
@@ -134,6 +137,8 @@ pub(super) fn differentiate(step: &mut Step) -> Rule {
         "Tanh" => elementwise::tanh(step),
         "Exp" => elementwise::exp(step),
         "Erf" => elementwise::erf(step),
+        "Sqrt" => elementwise::sqrt(step),
+        "Pow" => elementwise::pow(step),
         "QuantizeLinear" => quantised::quantise(step),
         "DequantizeLinear" => quantised::dequantise(step),
         "Identity" => Ok(vec![(0, step.gradient()?)]),
@@ -142,6 +147,7 @@ pub(super) fn differentiate(step: &mut Step) -> Rule {
         "Concat" => layout::concat(step),
         "Split" => layout::split(step),
         "Slice" => layout::slice(step),
+        "Gather" => layout::gather(step),
         "Pad" => layout::pad(step),
         _ => Err("no rule for this operator".into()),
     }
