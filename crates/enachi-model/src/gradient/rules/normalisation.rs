@@ -12,7 +12,7 @@ fn normalised(step: &mut Step, axes: &[usize], scaled: &str) -> Rule {
     let x = step.input(0);
     let tape = &mut *step.tape;
     let axes: Vec<i64> = axes.iter().map(|&a| a as i64).collect();
-    let mut mean = |tape: &mut crate::gradient::tape::Tape, of: &str| {
+    let mean = |tape: &mut crate::gradient::tape::Tape, of: &str| {
         let sum = tape.sum_over(of, axes.iter().copied());
         tape.scale(&sum, share)
     };
