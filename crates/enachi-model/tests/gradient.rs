@@ -335,14 +335,23 @@ fn bounds_computed_from_shapes() {
     let mut net = NetBuilder::square(3, 6);
     net.conv("c", "input", (3, 6), 3, 1, 1);
     net.node("Shape", "sizes", &["c"], vec![]);
-    net.integers("one", &[1]);
-    net.integers("two", &[2]);
-    net.node("Gather", "channels", &["sizes", "one"], vec![]);
-    net.node("Div", "half", &["channels", "two"], vec![]);
-    net.integers("zero", &[0]);
+    for (name, value) in [("zero", 0), ("one", 1), ("two", 2), ("third", -3)] {
+        net.integers(name, &[value]);
+    }
+    net.node("Gather", "channels", &["sizes", "third"], vec![]);
+    net.node("Cast", "wide", &["channels"], vec![int("to", 7)]);
+    net.node("Div", "half", &["wide", "two"], vec![]);
     net.node("Mul", "whole", &["half", "two"], vec![]);
     net.node("Slice", "low", &["c", "zero", "half", "one"], vec![]);
-    net.node("Slice", "high", &["c", "half", "whole", "one"], vec![]);
+    // Both axes: channels from the half, rows from 0 to all of them.
+    let rows = vec![int("start", 2), int("end", -1)];
+    net.node("Shape", "rows.size", &["c"], rows);
+    net.node("Sub", "none", &["rows.size", "rows.size"], vec![]);
+    net.node("Add", "all", &["rows.size", "none"], vec![]);
+    net.node("Concat", "starts", &["half", "none"], vec![int("axis", 0)]);
+    net.node("Concat", "ends", &["whole", "all"], vec![int("axis", 0)]);
+    net.integers("axes", &[1, 2]);
+    net.node("Slice", "high", &["c", "starts", "ends", "axes"], vec![]);
     net.conv("a", "low", (3, 4), 3, 1, 1);
     net.conv("b", "high", (3, 4), 1, 1, 1);
     net.add("sum", "a", "b");
@@ -352,6 +361,62 @@ fn bounds_computed_from_shapes() {
     net.node("Gather", "token", &["rows", "last"], vec![int("axis", 2)]);
     net.classifier("token", 4, 4);
     agrees(&net, &[1, 3, 6, 6]);
+}
+
+/// Bounds that take a hundred times more steps from node to node are given up, not followed.
+#[test]
+fn bounds_that_would_take_for_ever_are_not_followed() {
+    let mut net = NetBuilder::square(3, 6);
+    net.conv("c", "input", (3, 6), 3, 1, 1);
+    net.node(
+        "Shape",
+        "size.0",
+        &["c"],
+        vec![int("start", 1), int("end", 2)],
+    );
+    net.integers("zero", &[0]);
+    net.integers("one", &[1]);
+    for level in 0..12 {
+        let (from, many, one) = (
+            format!("size.{level}"),
+            format!("many.{level}"),
+            format!("size.{}", level + 1),
+        );
+        net.node("Concat", &many, &[from.as_str(); 60], vec![int("axis", 0)]);
+        net.node("Gather", &one, &[&many, "zero"], vec![]);
+    }
+    net.node("Sub", "start", &["size.12", "size.12"], vec![]);
+    net.node("Slice", "all", &["c", "start", "size.0", "one"], vec![]);
+    net.classifier("all", 6, 4);
+    let net = Net::new(&net);
+    let refused = net
+        .gradients
+        .supported()
+        .filter(|(_, outcome)| outcome.is_err());
+    assert!(refused.count() > 0);
+}
+
+/// Normalisation over the positions of maps that have none.
+#[test]
+fn normalisation_without_positions_is_refused() {
+    let mut net = NetBuilder::square(3, 6);
+    net.conv("c", "input", (3, 6), 3, 1, 1);
+    net.node("GlobalAveragePool", "mean", &["c"], vec![]);
+    net.node("Flatten", "row", &["mean"], vec![int("axis", 1)]);
+    net.random_weight("s", &[6], 1.0);
+    net.random_weight("b", &[6], 1.0);
+    net.node("InstanceNormalization", "n", &["row", "s", "b"], vec![]);
+    net.integers("shape", &[0, 6, 1, 1]);
+    net.node("Reshape", "plane", &["n", "shape"], vec![]);
+    net.classifier("plane", 6, 4);
+    let model = OnnxModel::from_bytes(&net.bytes(), &LoadOptions::default());
+    let Ok(model) = model else { return };
+    let Ok(graph) = Graph::new(&model) else {
+        return;
+    };
+    let gradients = GradientEngine::new(&model, &graph, &["c"]).unwrap();
+    let (_, outcome) = gradients.supported().next().unwrap();
+    assert!(outcome.unwrap_err().to_string().contains("no positions"));
 }
 
 #[test]

@@ -135,11 +135,11 @@ impl Iterator for Sweep<'_> {
 
 /// The point of the largest threshold whose upper bound of the loss is at most `allowed`; `None` if there is none.
 ///
-/// The expected loss rises with the threshold, so a promise kept at one threshold is kept at all smaller ones, whatever
-/// noise does to their bounds. Testing in ascending order up to the first failure ("learn then test", Angelopoulos et al., 2021)
-/// would promise 95 % by a theorem and gives up at the first unlucky image. That the largest of many bounds keeps the
-/// promise too is no theorem: thresholds near each other stop the same images and the bound errs on the safe side, and
-/// `the_promise_is_kept_on_other_images` counts how often it is broken.
+/// A larger threshold stops every image at the same checkpoint or an earlier one, so but for luck it loses no less; a bound that
+/// fails at a smaller threshold says little against a larger one that holds. Testing in ascending order up to the first
+/// failure ("learn then test", Angelopoulos et al., 2021) would promise 95 % by a theorem and gives up at the first
+/// unlucky image. The largest of many bounds is one that was chosen, for which there is no theorem: thresholds near each other stop the same images
+/// and the bound errs on the safe side, and `the_promise_is_kept_on_other_images` counts how often the promise is broken.
 pub fn largest_within(mut sweep: Sweep, allowed: f64, bound: &mut LossBound) -> Option<StopPoint> {
     let mut best = None;
     for (threshold, at) in sweep.by_ref() {
@@ -277,8 +277,12 @@ pub(crate) mod tests {
 
     #[test]
     fn the_promise_is_kept_on_other_images() {
-        // Images drawn from a population that is known: the threshold chosen on 300 of them, its loss on all.
-        let (population, scores) = noisy(6000, 9);
+        // Images drawn from a population that is known: the threshold chosen on 300 of them, its loss on all. No two scores
+        // are equal, so that every stop is a threshold of its own.
+        let (population, mut scores) = noisy(6000, 9);
+        for (i, score) in scores.iter_mut().enumerate() {
+            *score += 1e-7 * (i * 7919 % 200_003) as f32;
+        }
         let truth: Vec<(f32, f64)> = Sweep::new(&population, &scores, |_| true)
             .map(|(threshold, at)| {
                 (
@@ -289,7 +293,7 @@ pub(crate) mod tests {
             .collect();
         let mut bound = LossBound::new(300);
         let mut state = 9u64;
-        for allowed in [0.02, 0.05] {
+        for allowed in [0.03, 0.05] {
             let (mut found, mut broken) = (0, 0);
             for _ in 0..400 {
                 let mut chosen = vec![false; 6000];
@@ -310,7 +314,7 @@ pub(crate) mod tests {
                 let at = truth.partition_point(|(t, _)| f64::from(*t) <= point.threshold);
                 broken += usize::from(truth[at - 1].1 > allowed);
             }
-            assert!(found > 100, "{found}");
+            assert!(found > 350, "{found}");
             // 5 % of 400, and three standard deviations of such a count.
             assert!(broken <= 33, "{broken} of {found} at {allowed}");
         }

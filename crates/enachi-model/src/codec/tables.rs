@@ -120,6 +120,8 @@ impl Restoration {
 
 /// Most knots of [`Restoration::exponents`].
 pub const MAX_EXPONENTS: usize = 64;
+/// Largest product of chunks and maps: a codec keeps a number for each pair. Real networks stay below a sixteenth of it.
+pub const MOST_CARRIED: usize = 1 << 24;
 
 /// Calibrated tables of one cut.
 #[derive(Clone, Debug, PartialEq)]
@@ -266,6 +268,14 @@ impl Tables {
                 ("horizontal basis", horizontal, w),
             ],
         };
+        let carried = self.chunks.len().saturating_mul(g.maps);
+        if carried > MOST_CARRIED {
+            return fail(format!(
+                "{} chunks of {} maps, their product must be at most {MOST_CARRIED}",
+                self.chunks.len(),
+                g.maps
+            ));
+        }
         let r = &self.restoration;
         let sizes = bases
             .iter()

@@ -7,8 +7,10 @@ use rten_onnx::onnx::{GraphProto, NodeProto, TensorProto};
 use super::attributes::{floats_of, int, integers_of};
 use crate::graph::{ElementType, GraphError, OnnxModel, TensorInfo, shapes_of};
 
-/// Longest chain of nodes that is followed to compute integers.
-const MOST_STEPS: usize = 16;
+/// Nodes that are looked at to compute one list of integers.
+const MOST_VISITS: usize = 256;
+/// Longest list of integers that is computed.
+const MOST_VALUES: usize = 64;
 
 /// Shapes at batch 1, constants, and which tensors depend on the image.
 pub(super) struct Facts<'a> {
@@ -128,48 +130,68 @@ impl<'a> Facts<'a> {
     /// Integers that are the same for every image: constants, and what is computed from them and from shapes, as exporters
     /// write for networks of any batch or size.
     pub fn integers(&self, name: &str) -> Option<Vec<i64>> {
-        self.computed(name, MOST_STEPS)
+        match self.constants.get(name) {
+            Some(tensor) => integers_of(tensor),
+            None => self.computed(name, &mut { MOST_VISITS }),
+        }
     }
 
-    fn computed(&self, name: &str, steps: usize) -> Option<Vec<i64>> {
+    /// Lists and single numbers only, of at most [`MOST_VALUES`], in at most `visits` nodes: more no exporter needs, and a
+    /// file made for the purpose could ask for any amount of work.
+    fn computed(&self, name: &str, visits: &mut usize) -> Option<Vec<i64>> {
+        *visits = visits.checked_sub(1)?;
+        if self.shape(name)?.len() > 1 {
+            return None;
+        }
         if let Some(tensor) = self.constants.get(name) {
-            return integers_of(tensor);
+            return integers_of(tensor).filter(|list| list.len() <= MOST_VALUES);
         }
         let node = *self.producers.get(name)?;
-        let steps = steps.checked_sub(1)?;
-        let of = |index: usize| self.computed(node.input.get(index)?, steps);
-        match node.op_type.as_deref()? {
-            "Identity" | "Cast" | "Squeeze" | "Unsqueeze" => of(0),
+        let mut of = |index: usize| self.computed(node.input.get(index)?, visits);
+        let list = match node.op_type.as_deref()? {
+            "Identity" | "Squeeze" | "Unsqueeze" => of(0)?,
+            // 6 and 7 are the integers of 32 and 64 bits in ONNX. Through floats a quotient would keep its fraction.
+            "Cast" if matches!(int(node, "to", 0), 6 | 7) => of(0)?,
             "Shape" => {
                 let shape = self.shape(node.input.first()?)?;
                 let place = |name: &str, default: usize| {
                     let at = int(node, name, default as i64);
-                    let at = if at < 0 { at + shape.len() as i64 } else { at };
+                    let at = if at < 0 {
+                        at.saturating_add(shape.len() as i64)
+                    } else {
+                        at
+                    };
                     at.clamp(0, shape.len() as i64) as usize
                 };
                 let sizes = shape.get(place("start", 0)..place("end", shape.len()))?;
-                Some(sizes.iter().map(|&n| n as i64).collect())
+                sizes.iter().map(|&n| n as i64).collect()
             }
             "Gather" => {
-                let from = of(0)?;
-                of(1)?
+                let (from, places) = (of(0)?, of(1)?);
+                let size = from.len() as i64;
+                places
                     .into_iter()
-                    .map(|at| if at < 0 { at + from.len() as i64 } else { at })
+                    .map(|at| if at < 0 { at.saturating_add(size) } else { at })
                     .map(|at| from.get(usize::try_from(at).ok()?).copied())
-                    .collect()
+                    .collect::<Option<_>>()?
             }
             "Concat" => {
-                let parts: Option<Vec<_>> = (0..node.input.len()).map(of).collect();
-                Some(parts?.concat())
+                let mut joined = Vec::new();
+                for index in 0..node.input.len() {
+                    joined.extend(of(index)?);
+                    if joined.len() > MOST_VALUES {
+                        return None;
+                    }
+                }
+                joined
             }
             op @ ("Add" | "Sub" | "Mul" | "Div") => {
                 let (a, b) = (of(0)?, of(1)?);
-                let longest = a.len().max(b.len());
                 let at = |list: &[i64], i: usize| match list.len() {
                     1 => Some(list[0]),
                     _ => list.get(i).copied(),
                 };
-                (0..longest)
+                (0..a.len().max(b.len()))
                     .map(|i| {
                         let (a, b) = (at(&a, i)?, at(&b, i)?);
                         match op {
@@ -179,9 +201,10 @@ impl<'a> Facts<'a> {
                             _ => a.checked_div(b),
                         }
                     })
-                    .collect()
+                    .collect::<Option<_>>()?
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        (list.len() <= MOST_VALUES).then_some(list)
     }
 }

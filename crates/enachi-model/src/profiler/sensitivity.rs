@@ -40,15 +40,25 @@ pub fn gradients(job: &Job, input: &Tensor, image: usize) -> Result<Sensitivity,
         let class = draw_class(&tempered, uniform(job.settings.seed, image as u64, draw));
         let cotangent = log_probability_gradient(scores, class, TEMPERATURE);
         for (&place, gradient) in places.iter().zip(engine.backward(&pass, &cotangent)?) {
-            found.drawn[place].push(gradient);
+            found.drawn[place].extend(finite(gradient));
         }
     }
     let label = usize::from(job.class(&job.calibration[image]));
     let cotangent = log_probability_gradient(scores, label, 1.0);
     for (&place, gradient) in places.iter().zip(engine.backward(&pass, &cotangent)?) {
-        found.label[place] = Some(gradient);
+        found.label[place] = finite(gradient);
     }
     Ok(found)
+}
+
+/// A gradient that says something: where a root or a quotient meets 0 some are no numbers, and one of them would take the
+/// others' sum with it.
+fn finite(gradient: Tensor) -> Option<Tensor> {
+    gradient
+        .data
+        .iter()
+        .all(|g| g.is_finite())
+        .then_some(gradient)
 }
 
 /// The class whose share of the unit interval holds `u`.

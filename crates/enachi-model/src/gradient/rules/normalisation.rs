@@ -46,6 +46,9 @@ pub(super) fn layer(step: &mut Step) -> Rule {
 pub(super) fn instance(step: &mut Step) -> Rule {
     step.only_first()?;
     let (gradient, shape) = (step.gradient()?, step.input_shape(0)?);
+    if shape.len() < 3 {
+        return Err(format!("its input has no positions: {shape:?}"));
+    }
     let mut per_map = vec![1; shape.len()];
     per_map[1] = shape[1];
     let scale = step.tape.reshape(step.input(1), &per_map);

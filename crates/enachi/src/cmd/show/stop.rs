@@ -72,7 +72,7 @@ pub(super) fn section(view: &View, ladders: bool) -> String {
     let mut out = format!(
         "\nStopping early on the predictor's word (no image judged by a model that saw it; loss in points against \
          never stopping; bound: one-sided 95 %)\nH_th: largest threshold whose bound is \
-         at most {} point\n",
+         at most {} point, chosen on these images\n",
         100.0 * ALLOWED_LOSS
     );
     out.push_str(&operating_points(&reported));
