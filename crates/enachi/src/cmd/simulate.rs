@@ -378,7 +378,7 @@ fn report(
     text += &format!(
         "\n\naccuracy: share of right answers, 95 % interval over {}; against {}: paired difference in points\n\
          energy: mean per device and frame; settled: without the first {} frames, while the energy queue fills\n\
-         cut: ended by the batch barrier; stop: released early{}\n\
+         {}cut: ended by the batch barrier; stop: released early{}\n\
          {} device-frames and {:.1} M slots in {:.1} s\n\n",
         match (
             deployment.networks.iter().all(|n| n.images == 0),
@@ -391,6 +391,11 @@ fn report(
         },
         summary.policies.first().map_or("", |p| p.policy.as_str()),
         scenario.warmup_frames,
+        if summary.policies.iter().any(|p| p.groups.len() > 1) {
+            "most: settled energy of the group that spends most of its allowance, in per cent of it\n"
+        } else {
+            ""
+        },
         if scenario.edge.workers.is_some() {
             "; refused: no time for it on the edge"
         } else {
@@ -449,6 +454,7 @@ fn policy_table(summary: &Summary) -> Table {
         "energy\nmJ".into(),
         "settled\nmJ".into(),
         "allowed\nmJ".into(),
+        "most\n%".into(),
         "radio\nmJ".into(),
         "kbit".into(),
         "cut\n%".into(),
@@ -460,21 +466,26 @@ fn policy_table(summary: &Summary) -> Table {
         "where it splits".into(),
     ];
     if refused {
-        header.insert(10, "refused\n%".into());
+        header.insert(11, "refused\n%".into());
     }
     table.set_header(header);
     for (index, policy) in summary.policies.iter().enumerate() {
         let mut cells = row(policy, index == 0);
         if refused {
             let share = format!("{:.1}", policy.refused_rate * 100.0);
-            cells.insert(10, Cell::new(share));
+            cells.insert(11, Cell::new(share));
         }
         table.add_row(cells);
     }
+    if summary.policies.iter().all(|p| p.groups.len() < 2)
+        && let Some(column) = table.column_mut(6)
+    {
+        column.set_constraint(ColumnConstraint::Hidden);
+    }
     let more = usize::from(refused);
-    align_right(&mut table, 1..14 + more);
+    align_right(&mut table, 1..15 + more);
     if summary.policies.iter().all(|p| p.oracle.is_none()) {
-        for column in table.column_iter_mut().skip(10 + more).take(4) {
+        for column in table.column_iter_mut().skip(11 + more).take(4) {
             column.set_constraint(ColumnConstraint::Hidden);
         }
     }
@@ -529,6 +540,14 @@ fn group_table(deployment: &Deployment, summary: &Summary) -> Table {
     }
     align_right(&mut table, 4..12);
     table
+}
+
+/// What the group that spends most spends of its own allowance: a mean over devices hides a battery that is drained.
+fn largest_share_of_allowance(p: &PolicySummary) -> f64 {
+    p.groups
+        .iter()
+        .map(|group| group.figures.energy_after_warmup_j / group.figures.energy_budget_j)
+        .fold(f64::NAN, f64::max)
 }
 
 /// The three cuts chosen most.
@@ -589,6 +608,7 @@ fn row(p: &PolicySummary, first: bool) -> Vec<Cell> {
         milli(p.energy_j),
         milli(p.energy_after_warmup_j),
         milli(p.energy_budget_j),
+        format!("{:.0}", largest_share_of_allowance(p) * 100.0),
         milli(p.energy_transmit_j),
         format!("{:.1}", p.mean_bits / 1e3),
         percent(p.deadline_cut_rate),
