@@ -455,6 +455,12 @@ fn tables_that_could_not_be_run_are_refused() {
     refused(&|t| t.chunk_bytes[0] = f32::NAN);
     refused(&|t| t.probe.inputs = 1 << 40);
     refused(&|t| t.geometry.block_height = 7);
+    // What planes carry is kept per chunk and channel: not for any number of them.
+    let mut many = good.clone();
+    many.geometry.maps = 1 << 16;
+    many.chunks = vec![good.chunks[0]; 300];
+    let reason = many.validate().expect_err("20 million").to_string();
+    assert!(reason.contains("300 chunks of 65536 maps"), "{reason}");
     refused(&|t| t.bands[0].count += 1);
     refused(&|t| {
         t.scale.pop();

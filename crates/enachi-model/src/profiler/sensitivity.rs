@@ -89,6 +89,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn gradients_that_are_no_numbers_are_left_out() {
+        let of = |value: f32| Tensor {
+            shape: vec![1, 3],
+            data: vec![1.0, value, 2.0],
+        };
+        assert_eq!(finite(of(0.5)).map(|t| t.data), Some(vec![1.0, 0.5, 2.0]));
+        assert!(finite(of(f32::NAN)).is_none() && finite(of(f32::INFINITY)).is_none());
+    }
+
+    #[test]
     fn draws_follow_the_probabilities() {
         let p = [0.2, 0.5, 0.3];
         let mut hits = [0; 3];
