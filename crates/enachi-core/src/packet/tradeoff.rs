@@ -141,13 +141,14 @@ impl Iterator for Sweep<'_> {
 /// unlucky image. The largest of many bounds is one that was chosen, for which there is no theorem: thresholds near each other stop the same images
 /// and the bound errs on the safe side, and `the_promise_is_kept_on_other_images` counts how often the promise is broken.
 pub fn largest_within(mut sweep: Sweep, allowed: f64, bound: &mut LossBound) -> Option<StopPoint> {
-    let mut best = None;
-    for (threshold, at) in sweep.by_ref() {
-        if bound.upper(at.lost, at.gained) <= allowed {
-            best = Some((threshold, at));
-        }
-    }
-    best.map(|(threshold, at)| sweep.point(threshold, at, bound))
+    let tried: Vec<(f32, Stopped)> = sweep.by_ref().collect();
+    let images = sweep.images() as f64;
+    // From the largest down, as a bound takes far longer than a sweep; it lies above the loss itself.
+    let (threshold, at) = tried.into_iter().rev().find(|(_, at)| {
+        f64::from(at.lost) - f64::from(at.gained) <= allowed * images
+            && bound.upper(at.lost, at.gained) <= allowed
+    })?;
+    Some(sweep.point(threshold, at, bound))
 }
 
 /// A readable part of the trade-off: the first threshold at which the bits saved reach each multiple of `step` (a share of
