@@ -207,7 +207,9 @@ fn an_answer_that_waits_in_the_device_s_queue_past_the_deadline_is_not_taken() {
             }
         }
         while let Some(bytes) = session.poll_transmit() {
-            assert!(server.lines.send(connection, bytes));
+            // A device that has reported its last task may have left; what it did is checked below.
+            let reached = server.lines.send(connection, bytes);
+            assert!(reached || reports.len() == TASKS as usize);
         }
     }
     let done = device.join().unwrap().unwrap();
