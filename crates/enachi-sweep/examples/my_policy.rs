@@ -63,6 +63,7 @@ set.profile.forbid_input = true # features only
 [quick]
 points = 2
 set.frames = 40
+set.warmup_frames = 10
 
 [[sweep]]
 name = "band"
