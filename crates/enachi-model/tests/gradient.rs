@@ -409,11 +409,8 @@ fn normalisation_without_positions_is_refused() {
     net.integers("shape", &[0, 6, 1, 1]);
     net.node("Reshape", "plane", &["n", "shape"], vec![]);
     net.classifier("plane", 6, 4);
-    let model = OnnxModel::from_bytes(&net.bytes(), &LoadOptions::default());
-    let Ok(model) = model else { return };
-    let Ok(graph) = Graph::new(&model) else {
-        return;
-    };
+    let model = OnnxModel::from_bytes(&net.bytes(), &LoadOptions::default()).unwrap();
+    let graph = Graph::new(&model).unwrap();
     let gradients = GradientEngine::new(&model, &graph, &["c"]).unwrap();
     let (_, outcome) = gradients.supported().next().unwrap();
     assert!(outcome.unwrap_err().to_string().contains("no positions"));

@@ -18,6 +18,13 @@ pub struct Stopped {
     pub bits: u64,
 }
 
+impl Stopped {
+    /// Right answers lost, less those gained.
+    fn net_lost(&self) -> f64 {
+        f64::from(self.lost) - f64::from(self.gained)
+    }
+}
+
 /// Every threshold that makes a difference, ascending, with what it does.
 #[derive(Clone, Debug)]
 pub struct Sweep<'a> {
@@ -90,7 +97,7 @@ impl<'a> Sweep<'a> {
             threshold: f64::from(threshold),
             mean_bits: at.bits as f64 / images,
             bits_saved: 1.0 - at.bits as f64 / whole,
-            loss: (f64::from(at.lost) - f64::from(at.gained)) / images,
+            loss: at.net_lost() / images,
             loss_upper: bound.upper(at.lost, at.gained),
         }
     }
@@ -145,8 +152,7 @@ pub fn largest_within(mut sweep: Sweep, allowed: f64, bound: &mut LossBound) -> 
     let images = sweep.images() as f64;
     // From the largest down, as a bound takes far longer than a sweep; it lies above the loss itself.
     let (threshold, at) = tried.into_iter().rev().find(|(_, at)| {
-        f64::from(at.lost) - f64::from(at.gained) <= allowed * images
-            && bound.upper(at.lost, at.gained) <= allowed
+        at.net_lost() <= allowed * images && bound.upper(at.lost, at.gained) <= allowed
     })?;
     Some(sweep.point(threshold, at, bound))
 }
@@ -285,12 +291,7 @@ pub(crate) mod tests {
             *score += 1e-7 * (i * 7919 % 200_003) as f32;
         }
         let truth: Vec<(f32, f64)> = Sweep::new(&population, &scores, |_| true)
-            .map(|(threshold, at)| {
-                (
-                    threshold,
-                    (f64::from(at.lost) - f64::from(at.gained)) / 6000.0,
-                )
-            })
+            .map(|(threshold, at)| (threshold, at.net_lost() / 6000.0))
             .collect();
         let mut bound = LossBound::new(300);
         let mut state = 9u64;

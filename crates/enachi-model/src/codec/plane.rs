@@ -271,11 +271,10 @@ impl PlaneCoder {
         known: &mut Known,
         io: &mut B,
     ) {
-        let Band { first, count } = self.bands[band];
-        let (first, end) = (first as usize, (first + count) as usize);
+        let maps = self.bands[band].maps();
         let (plane, rank) = self.place(pass);
         let mut ratios = [0u8; MAX_FREQUENCIES];
-        for map in first..end {
+        for map in maps.clone() {
             let visited = self.visited(map, pass);
             if visited.is_empty() {
                 continue;
@@ -322,7 +321,7 @@ impl PlaneCoder {
                     };
                     let negative = io.raw(true_value & SIGN != 0);
                     values[f] = magnitude | if negative { SIGN } else { 0 };
-                    self.spread_activity(map, first..end, block, frequency, &mut known.activity);
+                    self.spread_activity(map, maps.clone(), block, frequency, &mut known.activity);
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! What a prefix carries follows from which passes of which bands have been decoded, not from the image. It is added up
 //! once per cut, so that a decoder does no more than a few additions per channel.
 
+use super::linalg::transpose;
 use super::stream::Decoder;
 use super::tables::*;
 
@@ -37,7 +38,7 @@ impl Carried {
             .iter()
             .zip(variance.chunks_exact_mut(tables.geometry.maps))
         {
-            for map in maps_of(tables, usize::from(chunk.band)) {
+            for map in tables.bands[usize::from(chunk.band)].maps() {
                 let energy = energy[map * passes + usize::from(chunk.low)];
                 let squares = &squares[map * row.len()..][..row.len()];
                 for (sum, square) in row.iter_mut().zip(squares) {
@@ -49,22 +50,14 @@ impl Carried {
     }
 }
 
-/// Transformed maps of a band.
-fn maps_of(tables: &Tables, band: usize) -> std::ops::Range<usize> {
-    let Band { first, count } = tables.bands[band];
-    first as usize..(first + count) as usize
-}
-
 /// Squares of the synthesis matrix, transformed map by transformed map: `kept × maps`.
 fn squared_synthesis(tables: &Tables) -> Vec<f32> {
-    match &tables.synthesis {
-        Some(synthesis) => (0..tables.kept)
-            .flat_map(|map| synthesis.iter().skip(map).step_by(tables.kept))
-            .map(|w| w * w)
-            .collect(),
+    let by_map = match &tables.synthesis {
+        Some(synthesis) => transpose(synthesis, tables.geometry.maps, tables.kept),
         // The basis is orthonormal: synthesis is the transpose of analysis.
-        None => tables.analysis.iter().map(|w| w * w).collect(),
-    }
+        None => tables.analysis.clone(),
+    };
+    by_map.into_iter().map(|w| w * w).collect()
 }
 
 impl Decoder<'_> {
@@ -72,11 +65,12 @@ impl Decoder<'_> {
     pub fn carried_share(&self) -> f32 {
         let codec = self.codec();
         let passes = codec.tables().most_passes();
-        (0..)
+        let bands = codec.tables().bands.iter();
+        bands
             .zip(self.reached())
             .filter_map(|(band, pass)| Some((band, usize::from((*pass)?))))
             .flat_map(|(band, pass)| {
-                maps_of(codec.tables(), band)
+                band.maps()
                     .map(move |map| codec.carried().shares[map * passes + pass])
             })
             .sum()

@@ -379,7 +379,7 @@ impl Decoder<'_> {
         let mut used = 0;
         for (band, reached) in codec.tables.bands.iter().zip(&self.reached) {
             let Some(pass) = *reached else { continue };
-            for map in band.first as usize..(band.first + band.count) as usize {
+            for map in band.maps() {
                 for (frequencies, plane) in codec.planes.known(map, pass) {
                     for block in 0..codec.planes.blocks() {
                         let base = (map * codec.planes.blocks() + block) * f;

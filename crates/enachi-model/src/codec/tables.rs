@@ -45,6 +45,13 @@ pub struct Band {
     pub count: u32,
 }
 
+impl Band {
+    /// Its transformed maps.
+    pub fn maps(&self) -> std::ops::Range<usize> {
+        self.first as usize..self.first as usize + self.count as usize
+    }
+}
+
 /// One chunk of the stream: [passes](Tables::plane_passes) `high` down to `low` of a band.
 ///
 /// It can be decoded when all passes above `high` of the same band have been; it needs no other band.
@@ -443,8 +450,8 @@ impl Tables {
     /// Passes of band `band`: the first is the one in which the coefficients of its highest entry plane enter.
     pub fn passes(&self, band: usize) -> u8 {
         let f = self.geometry.frequencies();
-        let Band { first, count } = self.bands[band];
-        self.scale[first as usize * f..(first + count) as usize * f]
+        let maps = self.bands[band].maps();
+        self.scale[maps.start * f..maps.end * f]
             .iter()
             .map(|&s| entry_plane(s))
             .filter(|&p| p != NEVER)

@@ -96,9 +96,8 @@ fn for_significant<'c, const N: usize>(
     mut visit: impl FnMut(usize, u16, i8, u8),
 ) {
     let planes = codec.planes();
-    let Band { first, count } = codec.tables().bands[band];
     let f = codec.tables().geometry.frequencies();
-    for map in first as usize..(first + count) as usize {
+    for map in codec.tables().bands[band].maps() {
         for (frequencies, plane) in frequencies(map) {
             for block in 0..planes.blocks() {
                 for &frequency in frequencies {
